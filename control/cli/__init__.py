@@ -1,0 +1,44 @@
+"""The `tepi` command. Each verb lives in a module of its own, imported only when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+# verb -> module that defines `command`; the order is the order of `tepi --help`.
+VERBS = {
+    "up": "control.cli.up",
+    "edge": "control.cli.edge",
+    "control": "control.cli.control",
+    "origin": "control.cli.origin",
+    "dns": "control.cli.dns",
+    "site": "control.cli.site",
+    "node": "control.cli.node",
+    "purge": "control.cli.purge",
+    "explain": "control.cli.explain",
+    "where": "control.cli.where",
+    "config": "control.cli.config",
+    "geo": "control.cli.geo",
+}
+
+
+class LazyGroup(click.Group):
+    """Loads a verb's module when it is needed, so that `tepi edge` starts without control's database."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = import_module(VERBS[cmd_name]).command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("tepi"), prog_name="tepi")
+def main() -> None:
+    """Tepi: a CDN that a shop's operator runs himself."""

@@ -1,0 +1,150 @@
+"""Requests and answers as values (RFC 9110). Every wire ends in these; nothing here does I/O."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+Line = tuple[str, str]
+
+
+class Fields:
+    """Field lines in the order they came, looked up by lower-case name (RFC 9110 §5).
+
+    Values are latin-1 text without surrounding white space. Immutable: every change returns a new one.
+    """
+
+    __slots__ = ("_index", "lines")
+
+    def __init__(self, lines: Iterable[Line] = ()) -> None:
+        self.lines: tuple[Line, ...] = tuple(lines)
+        index: dict[str, list[str]] = {}
+        for name, value in self.lines:
+            index.setdefault(name.lower(), []).append(value)
+        self._index = index
+
+    def get(self, name: str) -> str | None:
+        """The combined value of all lines called `name` (lower case), or None (RFC 9110 §5.3)."""
+        values = self._index.get(name)
+        if values is None:
+            return None
+        return values[0] if len(values) == 1 else ", ".join(values)
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Each line's value of `name` (lower case), in order."""
+        return tuple(self._index.get(name, ()))
+
+    def names(self) -> Iterable[str]:
+        """The lower-case names, each once."""
+        return self._index.keys()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._index
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(self.lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fields) and self.lines == other.lines
+
+    def __hash__(self) -> int:
+        return hash(self.lines)
+
+    def __repr__(self) -> str:
+        return f"Fields({list(self.lines)!r})"
+
+    def without(self, *names: str) -> Fields:
+        """These fields less every line called one of `names` (lower case)."""
+        if not any(name in self._index for name in names):
+            return self
+        return Fields(line for line in self.lines if line[0].lower() not in names)
+
+    def plus(self, *lines: Line) -> Fields:
+        """These fields with `lines` appended."""
+        return Fields((*self.lines, *lines))
+
+    def replaced(self, name: str, value: str) -> Fields:
+        """These fields with exactly one line `name`, at the end."""
+        return self.without(name.lower()).plus((name, value))
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks: the address after trusted proxies were peeled off, and where it is, if known."""
+
+    address: str
+    port: int = 0
+    country: str | None = None
+    asn: int | None = None
+
+
+Body = bytes | AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the pipeline sees it.
+
+    `host` is lower case, without a default port; `path` and `query` are the raw target's two halves
+    (no fragment, `query` without `?`, None where the target had no `?`).
+    `id` follows the request from edge to origin. `body` is None where there is none.
+    """
+
+    method: str
+    scheme: str
+    host: str
+    path: str
+    query: str | None = None
+    fields: Fields = Fields()
+    client: Client = Client("127.0.0.1")
+    body: Body | None = None
+    id: str = ""
+    version: str = "1.1"
+
+    @property
+    def target(self) -> str:
+        """Path and query as sent (RFC 9112 §3.2.1)."""
+        return self.path if self.query is None else f"{self.path}?{self.query}"
+
+    @property
+    def url(self) -> str:
+        """The target URI (RFC 9110 §7.1)."""
+        return f"{self.scheme}://{self.host}{self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response on its way to the client.
+
+    `body` is bytes, or a stream that the server must iterate or `aclose()`. `outcome` says how the cache
+    came to it: for Cache-Status (RFC 9211), log, metrics and explain alike.
+    """
+
+    status: int
+    fields: Fields = Fields()
+    body: Body = b""
+    outcome: Outcome = field(default_factory=lambda: Outcome("none"))
+
+    def but(self, **changes: object) -> Answer:
+        """This answer with `changes`."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an answer came about. `verdict` is the metric's label, `reason` the named reason of a non-hit."""
+
+    verdict: str  # "hit" | "stale" | "revalidated" | "miss" | "pass" | "refused" | "error" | "none"
+    reason: str | None = None
+    site: str | None = None
+    key: str | None = None
+    stored: bool = False
+    collapsed: bool = False
+    ttl: int | None = None
+    age: int | None = None
+    origin: str | None = None
+    origin_status: int | None = None
+    origin_seconds: float | None = None
