@@ -1,0 +1,5 @@
+"""`python -m control.cli` is `tepi`."""
+
+from control.cli import main
+
+main(prog_name="tepi")
