@@ -71,6 +71,9 @@ class Fields:
         return self.without(name.lower()).plus((name, value))
 
 
+NO_FIELDS = Fields()
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """Who asks: the address after trusted proxies were peeled off, and where it is, if known."""
@@ -80,6 +83,8 @@ class Client:
     country: str | None = None
     asn: int | None = None
 
+
+LOCAL = Client("127.0.0.1")
 
 Body = bytes | AsyncIterator[bytes]
 
@@ -98,8 +103,8 @@ class Request:
     host: str
     path: str
     query: str | None = None
-    fields: Fields = Fields()
-    client: Client = Client("127.0.0.1")
+    fields: Fields = NO_FIELDS
+    client: Client = LOCAL
     body: Body | None = None
     id: str = ""
     version: str = "1.1"
@@ -124,7 +129,7 @@ class Answer:
     """
 
     status: int
-    fields: Fields = Fields()
+    fields: Fields = NO_FIELDS
     body: Body = b""
     outcome: Outcome = field(default_factory=lambda: Outcome("none"))
 
