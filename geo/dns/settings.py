@@ -1,0 +1,211 @@
+"""`tepi dns --config FILE.toml`: what a name server is told."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from geo.dns.zone import BadName, NameServer, Zone, is_within, wire_name
+from geo.fleet import Fleet, Node, Place
+
+WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 — recognised, not listened on
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """`HOST:PORT` or `[IPV6]:PORT` in its parts, the host an IP address. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("expected ADDRESS:PORT, such as 127.0.0.1:5300 or [::1]:5300")
+    if (":" in bare) != (bare != host):
+        raise ValueError(
+            "expected brackets around an IPv6 address, such as [::1]:5300, and around nothing else"
+        )
+    return str(_ip(bare)), int(port)
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError as error:
+        raise ValueError("expected an IPv4 or IPv6 address, such as 192.0.2.1") from error
+
+
+def _listener(text: str) -> str:
+    split_address(text)
+    return text
+
+
+def _ip_text(text: str) -> str:
+    return str(_ip(text))
+
+
+def _domain(text: str) -> str:
+    try:
+        wire_name(text)
+    except BadName as error:
+        raise ValueError(f"expected a domain name, such as shop.example: {error}") from error
+    return text.strip().removesuffix(".").lower()
+
+
+Listener = Annotated[str, AfterValidator(_listener)]
+Address = Annotated[str, AfterValidator(_ip_text)]
+Domain = Annotated[str, Field(min_length=1), AfterValidator(_domain)]
+Seconds = Annotated[int, Field(ge=0, le=2**31 - 1)]  # RFC 2181 §8
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class NameServerSettings(_Settings):
+    """One of the zone's name servers."""
+
+    name: Domain = Field(description="Its host name, as the parent zone delegates to it.")
+    addresses: list[Address] = Field(
+        default=[], description="Its addresses; needed where the name lies in the zone itself."
+    )
+
+
+class SoaSettings(_Settings):
+    """The zone's start of authority (RFC 1035 §3.3.13)."""
+
+    contact: Domain | None = Field(
+        default=None,
+        description="The mailbox of who is responsible, @ written as a dot; default hostmaster.ZONE.",
+    )
+    refresh: Seconds = Field(default=3600, description="Seconds after which a secondary asks for changes.")
+    retry: Seconds = Field(default=600, description="Seconds after which it asks again when that failed.")
+    expire: Seconds = Field(default=604800, description="Seconds after which it gives up.")
+    negative_ttl: Seconds = Field(
+        default=20, description='Seconds that "no such name" may be kept (RFC 2308).'
+    )
+    stable_ttl: Seconds = Field(default=3600, description="Seconds that NS and SOA may be kept.")
+
+
+class ControlSettings(_Settings):
+    """The control plane that this name server joins."""
+
+    url: str = Field(pattern=r"^https://", description="Control's listener for nodes, https://HOST:PORT.")
+    join_token: str = Field(
+        default="",
+        pattern=r"^$|^(file|env):.+",
+        description="The one-time token for the first contact: file:PATH or env:NAME.",
+    )
+
+
+class PlaceSettings(_Settings):
+    """Where a node stands."""
+
+    city: str = Field(description="The city's name, for people.")
+    country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code, upper case.")
+    latitude: float = Field(ge=-90, le=90, description="Degrees, north positive.")
+    longitude: float = Field(ge=-180, le=180, description="Degrees, east positive.")
+
+
+class NodeSettings(_Settings):
+    """A node to answer with, for a name server without control."""
+
+    name: str = Field(min_length=1, description="The node's name.")
+    place: PlaceSettings = Field(description="Where it stands.")
+    addresses: list[Address] = Field(min_length=1, description="The addresses that answers hand out.")
+    capacity: float = Field(default=1.0, ge=0, le=1e6, description="Its share among the nodes of one place.")
+
+
+class ProbeSettings(_Settings):
+    """How nodes are probed at http://ADDRESS:PORT/_tepi/health when control is away."""
+
+    interval: float = Field(default=1.0, ge=0.1, le=300, description="Seconds between two probes of a node.")
+    timeout: float = Field(default=1.0, ge=0.05, le=60, description="Seconds that a probe may take.")
+    fall: int = Field(default=3, ge=1, le=100, description="Failures in a row that make a node unhealthy.")
+    rise: int = Field(default=2, ge=1, le=100, description="Successes in a row that make it healthy again.")
+    concurrency: int = Field(default=64, ge=1, le=1000, description="Most probes under way at once.")
+
+
+class DnsSettings(_Settings):
+    """A name server (`tepi dns`)."""
+
+    name: str = Field(default="dns", min_length=1, description="This name server's name in the fleet.")
+    zone: Domain = Field(description="The zone to answer for; sites whose hosts lie in it get answers.")
+    listen: list[Listener] = Field(
+        min_length=1,
+        description="ADDRESS:PORT to answer on, UDP and TCP. Name each address: an answer sent from a "
+        "wildcard may leave by another address than the question came to.",
+    )
+    admin: Listener = Field(
+        default="127.0.0.1:5381", description="ADDRESS:PORT of /metrics, /healthz, /readyz."
+    )
+    state: str = Field(default=".tepi/dns", description="Directory of identity and last snapshot.")
+    ns: list[NameServerSettings] = Field(
+        default=[],
+        description="The zone's name servers, the primary first; default ns1.ZONE at the `listen` addresses.",
+    )
+    soa: SoaSettings = Field(default=SoaSettings(), description="The zone's start of authority.")
+    ttl: Seconds = Field(default=20, description="Seconds that an answer with nodes may be kept.")
+    answers: int = Field(default=1, ge=1, le=8, description="Most nodes of one place in one answer.")
+    tcp_connections: int = Field(default=200, ge=1, description="Most TCP connections at once.")
+    tcp_idle: float = Field(default=10.0, ge=0.1, description="Seconds after which an idle one is closed.")
+    geo_database: str = Field(default="", description="An MMDB file; default the one that is shipped.")
+    probe_port: int = Field(default=8080, ge=1, le=65535, description="The nodes' traffic port, for probes.")
+    probe: ProbeSettings = Field(default=ProbeSettings(), description="How nodes are probed.")
+    control: ControlSettings | None = Field(
+        default=None, description="The control plane to join; hosts and nodes come from there."
+    )
+    hosts: list[str] = Field(default=[], description="Without control: the host names to answer for.")
+    nodes: list[NodeSettings] = Field(default=[], description="Without control: the nodes to answer with.")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        apex = wire_name(self.zone)
+        for server in self.ns:
+            if not server.addresses and is_within(wire_name(server.name), apex):
+                raise ValueError(f"ns: {server.name} is in the zone {self.zone}: expected its addresses too")
+        if self.control is not None and (self.hosts or self.nodes):
+            raise ValueError("hosts, nodes: come from control; expected none beside [control]")
+        names = [node.name for node in self.nodes]
+        if len(set(names)) != len(names):
+            raise ValueError(f"nodes: got {names}, expected each name once")
+        if not self.ns and not self._reachable():
+            raise ValueError("ns: expected the name servers with their addresses, for `listen` is a wildcard")
+        return self
+
+    def listeners(self) -> tuple[tuple[str, int], ...]:
+        """`listen` as address and port."""
+        return tuple(split_address(text) for text in self.listen)
+
+    def zone_value(self, serial: int = 1) -> Zone:
+        """The zone to serve."""
+        servers = tuple(NameServer(one.name, tuple(one.addresses)) for one in self.ns)
+        return Zone(
+            name=self.zone,
+            servers=servers or (NameServer(f"ns1.{self.zone}", self._reachable()),),
+            contact=self.soa.contact or f"hostmaster.{self.zone}",
+            serial=serial,
+            refresh=self.soa.refresh,
+            retry=self.soa.retry,
+            expire=self.soa.expire,
+            ttl=self.ttl,
+            negative_ttl=self.soa.negative_ttl,
+            stable_ttl=self.soa.stable_ttl,
+            answers=self.answers,
+        )
+
+    def fleet_value(self) -> Fleet:
+        """The nodes that are named in the file itself."""
+        return Fleet(
+            tuple(
+                Node(
+                    name=node.name,
+                    place=Place(**node.place.model_dump()),
+                    addresses=tuple(node.addresses),
+                    capacity=node.capacity,
+                )
+                for node in self.nodes
+            )
+        )
+
+    def _reachable(self) -> tuple[str, ...]:
+        hosts = (split_address(text)[0] for text in self.listen)
+        return tuple(dict.fromkeys(host for host in hosts if host not in WILDCARDS))
