@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 Line = tuple[str, str]
@@ -12,16 +12,24 @@ class Fields:
     """Field lines in the order they came, looked up by lower-case name (RFC 9110 §5).
 
     Values are latin-1 text without surrounding white space. Immutable: every change returns a new one.
+    The index is made on the first look-up, so that lines which are only written cost nothing.
     """
 
-    __slots__ = ("_index", "lines")
+    __slots__ = ("_made", "lines")
 
     def __init__(self, lines: Iterable[Line] = ()) -> None:
         self.lines: tuple[Line, ...] = tuple(lines)
-        index: dict[str, list[str]] = {}
-        for name, value in self.lines:
-            index.setdefault(name.lower(), []).append(value)
-        self._index = index
+        self._made: dict[str, list[str]] | None = None
+
+    @property
+    def _index(self) -> dict[str, list[str]]:
+        made = self._made
+        if made is None:
+            made = {}
+            for name, value in self.lines:
+                made.setdefault(name.lower(), []).append(value)
+            self._made = made
+        return made
 
     def get(self, name: str) -> str | None:
         """The combined value of all lines called `name` (lower case), or None (RFC 9110 §5.3)."""
@@ -87,6 +95,7 @@ class Client:
 LOCAL = Client("127.0.0.1")
 
 Body = bytes | AsyncIterator[bytes]
+OnInterim = Callable[[int, Fields], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,7 @@ class Request:
     `host` is lower case, without a default port; `path` and `query` are the raw target's two halves
     (no fragment, `query` without `?`, None where the target had no `?`).
     `id` follows the request from edge to origin. `body` is None where there is none.
+    `on_interim` is told of each interim (1xx) answer while the final one is awaited (RFC 9110 §15.2).
     """
 
     method: str
@@ -108,6 +118,7 @@ class Request:
     body: Body | None = None
     id: str = ""
     version: str = "1.1"
+    on_interim: OnInterim | None = field(default=None, compare=False, repr=False)
 
     @property
     def target(self) -> str:
