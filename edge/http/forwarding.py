@@ -1,0 +1,72 @@
+"""What the origin is told of a request: who asked, and through whom (RFC 7239, RFC 8586)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edge.http.hops import end_to_end
+from edge.http.message import Client, Fields, Line, Request
+
+# Set by us or nobody: what a stranger writes there must never reach an origin.
+OURS = frozenset(
+    {
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-forwarded-server",
+        "x-original-url",
+        "x-original-host",
+        "x-rewrite-url",
+        "x-real-ip",
+        "x-request-id",
+        "proxy",
+    }
+)
+
+
+def towards_origin(request: Request, identity: str) -> Request:
+    """`request` as the origin is to see it.
+
+    Hop-by-hop and strangers' forwarding and `Tepi-*` fields go; Via, CDN-Loop, X-Forwarded-*, Forwarded and
+    X-Request-Id come. The client's address is the one behind trusted proxies.
+    """
+    lines = [line for line in end_to_end(request.fields).lines if not _strange(line[0].lower())]
+    lines += [
+        ("Via", f"{request.version} {identity}"),
+        ("CDN-Loop", identity),
+        *_forwarded(request),
+    ]
+    if request.id:
+        lines.append(("X-Request-Id", request.id))
+    return replace(request, fields=Fields(lines))
+
+
+def towards_commerce(request: Request, site: str) -> Request:
+    """`request` with what the commerce origin is told under a node's certificate."""
+    client = request.client
+    lines: list[Line] = [("Tepi-Site", site), ("Tepi-Client-Address", client.address)]
+    if client.country is not None:
+        lines.append(("Tepi-Client-Country", client.country))
+    if client.asn is not None:
+        lines.append(("Tepi-Client-ASN", str(client.asn)))
+    return replace(request, fields=request.fields.plus(*lines))
+
+
+def _strange(name: str) -> bool:
+    return name in OURS or name.startswith("tepi-")
+
+
+def _forwarded(request: Request) -> tuple[Line, ...]:
+    return (
+        ("X-Forwarded-For", request.client.address),
+        ("X-Forwarded-Proto", request.scheme),
+        ("X-Forwarded-Host", request.host),
+        ("Forwarded", f'for={_node(request.client)};host="{request.host}";proto={request.scheme}'),
+    )
+
+
+def _node(client: Client) -> str:
+    """A node identifier (RFC 7239 §6): IPv6 in brackets and quotes."""
+    return f'"[{client.address}]"' if ":" in client.address else client.address
