@@ -1,0 +1,319 @@
+"""What an operator tells a node: the configuration file, and what a site means to the edge."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from edge.notation import (
+    Address,
+    Cidr,
+    ControlUrl,
+    Host,
+    Listen,
+    Many,
+    Name,
+    OriginUrl,
+    Prefix,
+    Reference,
+    Seconds,
+    Size,
+)
+from edge.policy.rules import COMPRESSIBLE, Compression, SiteRules
+from edge.problems import Problem, Refused, problems_of
+
+
+class Table(BaseModel):
+    """A table of settings: unknown keys and wrong types are refused, nothing changes later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class OriginServer(Table):
+    """One server that can answer for a site."""
+
+    url: OriginUrl = Field(description="Where it listens: http://HOST:PORT or https://HOST:PORT.")
+    prefix: Prefix = Field("/", description="Paths it answers for; the longest matching prefix wins.")
+    weight: int = Field(1, ge=1, le=1000, description="Its share of requests among origins of one prefix.")
+    max_connections: int = Field(256, ge=1, le=65_536, description="Connections a node holds to it at most.")
+    verify: bool = Field(True, description="Whether an https certificate must be valid for the host.")
+
+
+class HealthCheck(Table):
+    """How a node learns that an origin can't answer."""
+
+    path: Prefix | None = Field(None, description="Asked regularly; unset, only real requests tell.")
+    interval: Seconds = Field(5.0, description="Seconds between two checks of one origin.")
+    timeout: Seconds = Field(2.0, description="Seconds a check may take.")
+    rise: int = Field(2, ge=1, le=100, description="Good checks in a row that bring an origin back.")
+    fall: int = Field(3, ge=1, le=100, description="Failures in a row, checks or requests, that take it out.")
+    eject: Seconds = Field(
+        10.0, description="Seconds an origin is avoided after failed requests; doubles up to 16-fold."
+    )
+
+
+class Commerce(Table):
+    """The commerce origin: asked for everything under one prefix, over mutual TLS."""
+
+    prefix: Prefix = Field("/commerce", description="Paths that the commerce origin answers.")
+    url: OriginUrl = Field(description="Its mutual listener: https://HOST:PORT (http without mutual TLS).")
+
+    @field_validator("prefix")
+    @classmethod
+    def _is_a_part(cls, prefix: str) -> str:
+        if not prefix.strip("/"):
+            raise ValueError("a prefix other than /, for example /commerce")
+        return prefix.rstrip("/")
+
+
+class CacheDefaults(Table):
+    """What holds for answers that are silent on it."""
+
+    stale_while_revalidate: int = Field(
+        0,
+        ge=0,
+        le=31_536_000,
+        description="Seconds a stale answer is served while a new one is fetched (RFC 5861).",
+    )
+    stale_if_error: int = Field(
+        0, ge=0, le=31_536_000, description="Seconds a stale answer is served when origins fail (RFC 5861)."
+    )
+    share_set_cookie: bool = Field(
+        False,
+        description="Store answers with their cookies: only for sites whose cookies are nobody's own.",
+    )
+
+
+class Timeouts(Table):
+    """How long origins may take, in seconds."""
+
+    connect: Seconds = Field(5.0, description="Until a connection, TLS included, stands.")
+    first_byte: Seconds = Field(30.0, description="From the request's end to the answer's head.")
+    between_bytes: Seconds = Field(30.0, description="Between two pieces of the answer's body.")
+    total: Seconds = Field(300.0, description="For a whole answer, unless it is an event stream.")
+
+
+class CompressionTable(Table):
+    """Which answers the edge compresses itself."""
+
+    encodings: Annotated[tuple[Literal["br", "zstd", "gzip"], ...], Many] = Field(
+        ("br", "zstd", "gzip"),
+        description="Codings in order of preference; an empty list: none.",
+    )
+    types: Annotated[tuple[str, ...], Many] = Field(
+        COMPRESSIBLE, description="Media types worth it; `text/*` means every subtype."
+    )
+    min_size: Size = Field(256, description="Smaller bodies are sent as they are.")
+
+
+class Site(Table):
+    """One storefront: what control validates site documents with, and what `[[sites]]` holds."""
+
+    name: Name = Field(description="A short name: lower-case letters, digits and hyphens.")
+    hosts: Annotated[tuple[Host, ...], Many, Field(min_length=1)] = Field(
+        description="Host names it answers: shop.example, *.shop.example, or * for every other host."
+    )
+    origins: Annotated[tuple[OriginServer, ...], Many, Field(min_length=1)] = Field(
+        description="Servers that answer for it; one at least for the prefix /."
+    )
+    health: HealthCheck = Field(HealthCheck(), description="How origins are checked.")
+    commerce: Commerce | None = Field(None, description="The commerce origin, if it has one.")
+    cache: CacheDefaults = Field(CacheDefaults(), description="Defaults for answers that are silent.")
+    timeouts: Timeouts = Field(Timeouts(), description="How long origins may take.")
+    compression: CompressionTable = Field(CompressionTable(), description="Which answers are compressed.")
+
+    @field_validator("origins")
+    @classmethod
+    def _cover_every_path(cls, origins: tuple[OriginServer, ...]) -> tuple[OriginServer, ...]:
+        if not any(origin.prefix == "/" for origin in origins):
+            raise ValueError('origins of which at least one has prefix "/"')
+        seen = [(origin.url, origin.prefix) for origin in origins]
+        if len(set(seen)) < len(seen):
+            raise ValueError("origins that differ in url or prefix; use weight to give one a larger share")
+        return origins
+
+    def rules(self) -> SiteRules:
+        """This site as policy sees it."""
+        return SiteRules(
+            name=self.name,
+            commerce_prefix=None if self.commerce is None else self.commerce.prefix,
+            share_set_cookie=self.cache.share_set_cookie,
+            stale_while_revalidate=self.cache.stale_while_revalidate,
+            stale_if_error=self.cache.stale_if_error,
+            compression=Compression(
+                self.compression.encodings, self.compression.types, self.compression.min_size
+            ),
+        )
+
+
+class TlsTable(Table):
+    """The certificate for hosts that have none of their own."""
+
+    cert: str = Field(description="PEM file: the certificate, then its chain.")
+    key: str = Field(description="PEM file: the certificate's private key.")
+
+
+class StoreTable(Table):
+    """The memory store."""
+
+    memory: Size = Field(256 * 2**20, description="Bytes for stored answers, bookkeeping included.")
+    max_object: Size = Field(8 * 2**20, description="Larger bodies are streamed, not kept.")
+
+    @field_validator("max_object")
+    @classmethod
+    def _fits(cls, max_object: int, others: ValidationInfo) -> int:
+        memory = others.data.get("memory", max_object)
+        if max_object > memory:
+            raise ValueError(f"no more than memory, which is {memory} bytes")
+        return max_object
+
+
+class Limits(Table):
+    """What one client, or all together, may ask of a node. Times in seconds."""
+
+    head: Annotated[Size, Field(ge=1024, le=1024 * 1024)] = Field(
+        32 * 1024, description="Bytes of request line and fields; more is answered 431."
+    )
+    body: Size = Field(100 * 2**20, description="Bytes of a request's body; more is answered 413.")
+    connections: int = Field(10_000, ge=1, description="Clients' connections in all; more are answered 503.")
+    connections_per_address: int = Field(
+        512,
+        ge=0,
+        description="Connections of one address or IPv6 /64; more are answered 503. 0: no limit.",
+    )
+    idle: Seconds = Field(75.0, description="A connection without a byte either way is closed after this.")
+    head_timeout: Seconds = Field(10.0, description="A request's head must be complete by then, or 408.")
+    total: Seconds = Field(3600.0, description="One request, answer included, takes no longer.")
+    requests_per_second: float = Field(
+        0.0,
+        ge=0,
+        le=1e6,
+        description="Requests of one address or IPv6 /64; more are answered 429. 0: no limit.",
+    )
+    burst: int = Field(50, ge=1, description="Requests above that rate that are let through at once.")
+
+
+class Access(Table):
+    """Who may ask at all. Others are answered 403."""
+
+    allow: Annotated[tuple[Cidr, ...], Many] = Field((), description="If not empty, only these networks.")
+    deny: Annotated[tuple[Cidr, ...], Many] = Field((), description="Never these networks, allowed or not.")
+
+
+class LogTable(Table):
+    """The access log."""
+
+    access: Literal["json", "combined", "off"] = Field("json", description="Its form.")
+    file: str = Field("", description="Its file, reopened at every reload; empty: standard output.")
+
+
+class ControlTable(Table):
+    """The control plane that this node obeys."""
+
+    url: ControlUrl = Field(description="Its node listener.")
+    join_token: Reference | None = Field(
+        None, description="The one-time token, as file:PATH or env:NAME; needed for the first start only."
+    )
+
+
+class EdgeConfig(Table):
+    """A node's configuration file."""
+
+    part: ClassVar[str] = "edge"
+
+    name: str = Field("", description="The node's name; empty: the machine's host name.")
+    tls: TlsTable | None = Field(None, description="The default certificate of the HTTPS listeners.")
+    control: ControlTable | None = Field(None, description="Set, sites come from control.")
+    listen: Annotated[tuple[Listen, ...], Many] = Field(
+        (Address("127.0.0.1", 8080),), description="Addresses for plain HTTP."
+    )
+    listen_tls: Annotated[tuple[Listen, ...], Many] = Field(
+        (), validate_default=True, description="Addresses for HTTPS; they need [tls] or [control]."
+    )
+    admin: Listen = Field(
+        Address("127.0.0.1", 8081),
+        description="Metrics, health, purge and explain; whoever reaches it may purge, so keep it private.",
+    )
+    state: str = Field(
+        "",
+        validate_default=True,
+        description="Directory for identity and last snapshot; needed with [control].",
+    )
+    trusted_proxies: Annotated[tuple[Cidr, ...], Many] = Field(
+        (), description="Networks whose X-Forwarded-* and Forwarded fields are believed."
+    )
+    geo_database: str = Field("", description="An MMDB file; empty: the country database that comes along.")
+    store: StoreTable = Field(StoreTable(), description="The memory store.")
+    limits: Limits = Field(Limits(), description="Limits on clients.")
+    access: Access = Field(Access(), description="Allowed and denied networks.")
+    log: LogTable = Field(LogTable(), description="The access log.")
+    sites: Annotated[tuple[Site, ...], Many] = Field(
+        (), validate_default=True, description="Sites of a node without control."
+    )
+
+    @field_validator("listen_tls")
+    @classmethod
+    def _can_listen(cls, addresses: tuple[Address, ...], others: ValidationInfo) -> tuple[Address, ...]:
+        if not addresses and not others.data.get("listen", True):
+            raise ValueError("an address, since listen is empty too")
+        if addresses and others.data.get("tls", True) is None and others.data.get("control", True) is None:
+            raise ValueError("none, or a [tls] table with cert and key, since there is no [control]")
+        return addresses
+
+    @field_validator("state")
+    @classmethod
+    def _has_a_place(cls, state: str, others: ValidationInfo) -> str:
+        if not state and others.data.get("control") is not None:
+            raise ValueError("a directory of the node's own, since there is a [control]")
+        return state
+
+    @field_validator("sites")
+    @classmethod
+    def _are_told_apart(cls, sites: tuple[Site, ...], others: ValidationInfo) -> tuple[Site, ...]:
+        if "control" in others.data:
+            if others.data["control"] is not None and sites:
+                raise ValueError("none, since with [control] they come from there")
+            if others.data["control"] is None and not sites:
+                raise ValueError("at least one site, since there is no [control]")
+        _check_claims(sites)
+        return sites
+
+
+def _check_claims(sites: tuple[Site, ...]) -> None:
+    """Each name and each host belongs to one site."""
+    names: set[str] = set()
+    owner: dict[str, str] = {}
+    for site in sites:
+        if site.name in names:
+            raise ValueError(f"sites with names of their own; {site.name} is there twice")
+        names.add(site.name)
+        for host in site.hosts:
+            if host in owner:
+                raise ValueError(f"hosts of one site each; {host} is {owner[host]}'s and {site.name}'s")
+            owner[host] = site.name
+
+
+def load_edge(path: Path) -> EdgeConfig:
+    """Reads a configuration file. Raises Refused with every problem that was found."""
+    return parse_edge(read_toml(path))
+
+
+def parse_edge(document: dict[str, Any]) -> EdgeConfig:
+    """A document as a configuration. Raises Refused."""
+    try:
+        return EdgeConfig.model_validate(document)
+    except ValidationError as error:
+        raise Refused(problems_of(error, EdgeConfig)) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The document in a TOML file. Raises Refused."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refused([Problem("", str(path), f"a readable file ({error.strerror})")]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refused([Problem("", str(path), f"a TOML file ({error})")]) from None
