@@ -246,10 +246,10 @@ class EdgeConfig(Table):
         (), description="Networks whose X-Forwarded-* and Forwarded fields are believed."
     )
     geo_database: str = Field("", description="An MMDB file; empty: the country database that comes along.")
-    store: StoreTable = Field(StoreTable(), description="The memory store.")
+    store: StoreTable = Field(StoreTable(), description="Where answers are kept.")
     limits: Limits = Field(Limits(), description="Limits on clients.")
     access: Access = Field(Access(), description="Allowed and denied networks.")
-    log: LogTable = Field(LogTable(), description="The access log.")
+    log: LogTable = Field(LogTable(), description="How requests are logged.")
     sites: Annotated[tuple[Site, ...], Many] = Field(
         (), validate_default=True, description="Sites of a node without control."
     )
