@@ -1,0 +1,100 @@
+"""Which site a host belongs to: an immutable table, replaced as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from edge.config import Site
+from edge.policy.rules import SiteRules
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A site and its rules as policy sees them."""
+
+    site: Site
+    rules: SiteRules
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    names: Mapping[str, Served]
+    hosts: Mapping[str, Served]
+    suffixes: Mapping[str, Served]  # ".shop.test" of "*.shop.test"
+    rest: Served | None  # of "*"
+
+
+class Sites:
+    """The sites of a node. Each lookup sees one whole table, never half of a change."""
+
+    def __init__(self, sites: Iterable[Site] = ()) -> None:
+        self._table = _build(sites)
+
+    def replace(self, sites: Iterable[Site]) -> None:
+        """Exactly `sites` from now on."""
+        self._table = _build(sites)
+
+    def put(self, site: Site) -> None:
+        """`site` from now on, in place of the one of its name; a host that it claims is its own."""
+        self.replace([*(old for old in self.all() if old.name != site.name), site])
+
+    def delete(self, name: str) -> None:
+        """No site called `name` any more."""
+        self.replace([site for site in self.all() if site.name != name])
+
+    def all(self) -> tuple[Site, ...]:
+        """Every site, in the order they came."""
+        return tuple(served.site for served in self._table.names.values())
+
+    def named(self, name: str) -> Site | None:
+        """The site called `name`."""
+        served = self._table.names.get(name)
+        return None if served is None else served.site
+
+    def find(self, host: str) -> Served | None:
+        """Whose `host` it is: its own name first, then the longest wildcard, then `*`. A port is ignored."""
+        table = self._table
+        served = table.hosts.get(host)
+        if served is not None:
+            return served
+        name = without_port(host)
+        served = table.hosts.get(name)
+        if served is not None:
+            return served
+        if table.suffixes:
+            dot = name.find(".")
+            while dot != -1:
+                served = table.suffixes.get(name[dot:])
+                if served is not None:
+                    return served
+                dot = name.find(".", dot + 1)
+        return table.rest
+
+    def rules(self, host: str) -> SiteRules | None:
+        """The rules for `host`, or None where nobody claims it."""
+        served = self.find(host)
+        return None if served is None else served.rules
+
+
+def without_port(host: str) -> str:
+    """`host` less its port and a root dot: `shop.test.:8080` is `shop.test`."""
+    if host.startswith("["):
+        return host[: host.find("]") + 1]
+    return host.partition(":")[0].rstrip(".")
+
+
+def _build(sites: Iterable[Site]) -> _Table:
+    names = {site.name: Served(site, site.rules()) for site in sites}
+    hosts: dict[str, Served] = {}
+    suffixes: dict[str, Served] = {}
+    rest: Served | None = None
+    for served in names.values():
+        for host in served.site.hosts:
+            if host == "*":
+                rest = served
+            elif host.startswith("*."):
+                suffixes[host[1:]] = served
+            else:
+                hosts[host] = served
+    return _Table(names, hosts, suffixes, rest)
