@@ -1,9 +1,13 @@
-"""What can be purged: URL | prefix | tag | site."""
+"""What can be purged, and how no fill under way outlives its purge: URL | prefix | tag | site."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
+
+from edge.policy.key import keys_of, located
 
 PurgeKind = Literal["url", "prefix", "tag", "site"]
 
@@ -21,3 +25,137 @@ class Purge:
     value: str
     soft: bool = False
     site: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The entries stored under these keys."""
+
+    keys: tuple[str, ...]
+    soft: bool = False
+
+    def strikes(self, key: str, site: str, tags: Collection[str]) -> bool:
+        return key in self.keys
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """The entries whose host and target begin with `begin`."""
+
+    begin: str
+    soft: bool = False
+
+    def strikes(self, key: str, site: str, tags: Collection[str]) -> bool:
+        return key.startswith(self.begin)
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """The entries that bear `tag`, of one site or of all."""
+
+    tag: str
+    site: str | None = None
+    soft: bool = False
+
+    def strikes(self, key: str, site: str, tags: Collection[str]) -> bool:
+        return (self.site is None or self.site == site) and self.tag in tags
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All entries of one site."""
+
+    site: str
+    soft: bool = False
+
+    def strikes(self, key: str, site: str, tags: Collection[str]) -> bool:
+        return site == self.site
+
+
+Mark = Keys | Prefix | Tag | Site
+
+
+def mark_of(purge: Purge, site_named: str) -> Mark:
+    """`purge` in terms of the store. `site_named` is the site that the value of a site purge means.
+
+    Raises ValueError, with what would be accepted, if the value is no absolute URL where one is needed.
+    """
+    match purge.kind:
+        case "url":
+            keys = keys_of(purge.value)
+            if not keys:
+                raise ValueError(
+                    f"url: got {purge.value!r}, expected an absolute URL like https://shop.example/p/1"
+                )
+            return Keys(keys, purge.soft)
+        case "prefix":
+            begin = located(purge.value)
+            if begin is None:
+                raise ValueError(
+                    f"prefix: got {purge.value!r}, expected an absolute URL like https://shop.example/p/"
+                )
+            return Prefix(begin, purge.soft)
+        case "tag":
+            return Tag(purge.value, purge.site, purge.soft)
+        case "site":
+            return Site(site_named, purge.soft)
+
+
+class PurgeLog:
+    """The order of purges on this node, and the recent ones that fills under way have yet to hear of.
+
+    A fill begins with `begin` and must `end` with the same number. A purge is remembered only while a fill
+    is under way that began before it; past `limit` purges the oldest fills are struck without asking.
+    """
+
+    def __init__(self, limit: int = 65_536) -> None:
+        self.order = 0
+        self._limit = limit
+        self._floor = 0  # fills that began before this are struck
+        self._orders: list[int] = []
+        self._marks: list[Mark] = []
+        self._open: dict[int, int] = {}  # order -> fills that began then; orders only grow
+
+    def begin(self) -> int:
+        """The order at which a fill begins now."""
+        self._open[self.order] = self._open.get(self.order, 0) + 1
+        return self.order
+
+    def end(self, order: int) -> None:
+        """The fill that began at `order` has been stored or given up."""
+        left = self._open[order] - 1
+        if left:
+            self._open[order] = left
+        else:
+            del self._open[order]
+        oldest = next(iter(self._open), self.order)
+        self._forget(bisect_right(self._orders, oldest))
+
+    def record(self, mark: Mark) -> int:
+        """Count `mark` as the node's next purge; its order."""
+        self.order += 1
+        if self._open:
+            self._orders.append(self.order)
+            self._marks.append(mark)
+            if len(self._marks) > self._limit:
+                half = self._limit // 2
+                self._floor = self._orders[half - 1]
+                self._forget(half)
+        return self.order
+
+    def struck(self, order: int, key: str, site: str, tags: Collection[str]) -> Mark | None:
+        """The mark that forbids to store what was filled since `order`: a hard one if there is any."""
+        if order < self._floor:
+            return Site(site)
+        soft: Mark | None = None
+        for at in range(bisect_right(self._orders, order), len(self._marks)):
+            mark = self._marks[at]
+            if mark.strikes(key, site, tags):
+                if not mark.soft:
+                    return mark
+                soft = mark
+        return soft
+
+    def _forget(self, count: int) -> None:
+        del self._orders[:count]
+        del self._marks[:count]

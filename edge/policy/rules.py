@@ -38,7 +38,9 @@ class SiteRules:
     """One site's rules.
 
     `stale_while_revalidate` and `stale_if_error` (seconds) hold for answers that do not say themselves
-    (RFC 5861). `commerce_prefix` is the path under which the commerce origin answers, or None.
+    (RFC 5861); `stale_if_unreachable` likewise, while no origin can be reached at all (RFC 9111 §4.2.4).
+    `obey_reload` lets clients force a revalidation (no-cache, max-age, min-fresh in requests).
+    `commerce_prefix` is the path under which the commerce origin answers, or None.
     `share_set_cookie` stores answers with Set-Cookie, cookie and all, if they are explicitly cacheable.
     """
 
@@ -47,4 +49,6 @@ class SiteRules:
     share_set_cookie: bool = False
     stale_while_revalidate: int = 0
     stale_if_error: int = 0
+    stale_if_unreachable: int = 86_400
+    obey_reload: bool = False
     compression: Compression = Compression()

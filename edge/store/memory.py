@@ -2,6 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from sortedcontainers import SortedDict
+
+from edge.policy.entry import Entry
+from edge.purge import Keys, Mark, Prefix, Site, Tag
+from edge.store.content import Stored
+from edge.store.eviction import Sieve, Slot
+from edge.store.index import NameIndex
+
+# What an entry costs beside bodies and texts; tests/edge/store/test_memory.py holds it against tracemalloc.
+ENTRY_OVERHEAD = 2_600
+LINE_OVERHEAD = 190
+TAG_OVERHEAD = 210
+VARIANTS = 200  # of one key; the oldest goes when another comes
+_END = "\U0010ffff"
+
 
 class MemoryStore:
     """Holds stored answers; never more than `budget` bytes, bodies and bookkeeping together.
@@ -11,4 +30,212 @@ class MemoryStore:
 
     def __init__(self, budget: int, max_object: int) -> None:
         self.budget = budget
-        self.max_object = max_object
+        self.max_object = min(max_object, budget)
+        self.size = 0
+        self.evictions = 0
+        self._keys: SortedDict[str, list[Entry]] = SortedDict()
+        self._slots: dict[Entry, Slot] = {}
+        self._sites: dict[str, dict[Entry, None]] = {}
+        self._tags: dict[str, NameIndex] = {}  # site -> tag -> entries
+        self._queue = Sieve()
+        self._sweeps: list[Sweep] = []
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def get(self, key: str) -> Sequence[Entry]:
+        """All variants stored under `key`, less those that a purge has struck."""
+        entries: list[Entry] | None = self._keys.get(key)
+        if entries is None:
+            return ()
+        if self._sweeps:
+            for sweep in tuple(self._sweeps):
+                for entry in tuple(entries):
+                    sweep.visit(entry)
+            entries = self._keys.get(key)
+        return entries or ()
+
+    def use(self, entry: Entry) -> None:
+        """Note a hit, for eviction."""
+        slot = self._slots.get(entry)
+        if slot is not None:
+            slot.used = True
+
+    def put(self, entry: Entry) -> bool:
+        """Keep `entry` in place of the variant that answers the same requests; False if it is too large."""
+        size = weigh(entry)
+        if size > self.budget:
+            return False
+        variants = self._keys.get(entry.key)
+        if variants is not None:
+            for other in tuple(variants):
+                if other.selection == entry.selection:
+                    self.drop(other)
+            if len(variants) >= VARIANTS:
+                self.drop(variants[0])
+        slot = Slot(entry, size)
+        self._slots[entry] = slot
+        self._keys.setdefault(entry.key, []).append(entry)
+        self._sites.setdefault(entry.site, {})[entry] = None
+        if entry.tags:
+            tags = self._tags.setdefault(entry.site, NameIndex())
+            for tag in entry.tags:
+                tags.add(tag, entry)
+        self._queue.add(slot)
+        self.size += size
+        self._make_room()
+        return slot.alive
+
+    def swap(self, old: Entry, new: Entry) -> bool:
+        """Put `new` in `old`'s place, used as it was; False if `old` is gone."""
+        slot = self._slots.get(old)
+        if slot is None:
+            return False
+        used = slot.used
+        self.drop(old)
+        kept = self.put(new)
+        if kept:
+            self._slots[new].used = used
+        return kept
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether `entry` is still stored."""
+        return entry in self._slots
+
+    def reweigh(self, entry: Entry) -> None:
+        """`entry`'s content has grown by an encoding."""
+        slot = self._slots.get(entry)
+        if slot is not None:
+            size = weigh(entry)
+            self.size += size - slot.size
+            slot.size = size
+            self._make_room()
+
+    def drop(self, entry: Entry) -> None:
+        """Forget `entry`, if it is stored."""
+        slot = self._slots.pop(entry, None)
+        if slot is None:
+            return
+        slot.alive = False
+        self._queue.remove(slot)
+        self.size -= slot.size
+        variants = self._keys[entry.key]
+        variants.remove(entry)
+        if not variants:
+            del self._keys[entry.key]
+        of_site = self._sites[entry.site]
+        del of_site[entry]
+        if not of_site:
+            del self._sites[entry.site]
+        if entry.tags:
+            tags = self._tags[entry.site]
+            for tag in entry.tags:
+                tags.discard(tag, entry)
+            if not tags:
+                del self._tags[entry.site]
+
+    def knows_site(self, site: str) -> bool:
+        """Whether anything of `site` is stored."""
+        return site in self._sites
+
+    def count(self, mark: Mark) -> int:
+        """How many entries `mark` strikes; costs what it finds at most."""
+        match mark:
+            case Keys():
+                return sum(len(self._keys.get(key, ())) for key in mark.keys)
+            case Prefix():
+                return sum(len(self._keys[key]) for key in self._within(mark))
+            case Tag():
+                sites = self._tags if mark.site is None else (mark.site,)
+                return sum(self._tags[site].count(mark.tag) for site in sites if site in self._tags)
+            case Site():
+                return len(self._sites.get(mark.site, ()))
+
+    def strike(self, mark: Mark, now: float) -> Sweep:
+        """Refuse what `mark` strikes from this moment on. The sweep, step by step, gives its space back."""
+        sweep = Sweep(self, mark, now, tuple(self._found(mark)))
+        self._sweeps.append(sweep)
+        return sweep
+
+    def _found(self, mark: Mark) -> Iterator[Entry]:
+        match mark:
+            case Keys():
+                for key in mark.keys:
+                    yield from self._keys.get(key, ())
+            case Prefix():
+                for key in self._within(mark):
+                    yield from self._keys[key]
+            case Tag():
+                sites = self._tags if mark.site is None else (mark.site,)
+                for site in sites:
+                    if site in self._tags:
+                        yield from self._tags[site].find(mark.tag)
+            case Site():
+                yield from self._sites.get(mark.site, ())
+
+    def _within(self, mark: Prefix) -> Iterator[str]:
+        return iter(self._keys.irange(mark.begin, mark.begin + _END))
+
+    def soften(self, entry: Entry, now: float) -> None:
+        """Make `entry` stale as of `now`."""
+        self.swap(entry, replace(entry, freshness=entry.freshness.expired_at(now)))
+
+    def end(self, sweep: Sweep) -> None:
+        """`sweep` has found all that it can."""
+        self._sweeps.remove(sweep)
+
+    def _make_room(self) -> None:
+        while self.size > self.budget:
+            victim = self._queue.victim()
+            if victim is None:
+                return
+            self.evictions += 1
+            self.drop(victim.entry)
+
+
+class Sweep:
+    """One purge at work. Entries stored after it began are none of its business."""
+
+    def __init__(self, store: MemoryStore, mark: Mark, now: float, found: tuple[Entry, ...]) -> None:
+        self._store = store
+        self._mark = mark
+        self._now = now
+        self._left = set(found) if len(found) > 1 else None
+        self._found = iter(found)
+        self.found = len(found)
+
+    def visit(self, entry: Entry) -> None:
+        """Strike `entry` if it is one of those found."""
+        if self._left is not None and entry in self._left:
+            self._left.discard(entry)
+            self._strike(entry)
+
+    def step(self, most: int) -> bool:
+        """Strike up to `most` entries; True when all are done."""
+        done = 0
+        for entry in islice(self._found, most):
+            done += 1
+            if self._left is not None:
+                if entry not in self._left:
+                    continue
+                self._left.discard(entry)
+            self._strike(entry)
+        if done == most:
+            return False
+        self._store.end(self)
+        return True
+
+    def _strike(self, entry: Entry) -> None:
+        if not self._mark.soft:
+            self._store.drop(entry)
+        elif self._store.holds(entry):
+            self._store.soften(entry, self._now)
+
+
+def weigh(entry: Entry) -> int:
+    """The bytes that `entry` takes: bodies, texts and bookkeeping."""
+    content = entry.content
+    bodies = content.weight if isinstance(content, Stored) else content.size or 0
+    texts = len(entry.key) + sum(len(name) + len(value) + LINE_OVERHEAD for name, value in entry.fields.lines)
+    selecting = sum(len(name) + len(value or "") + LINE_OVERHEAD for name, value in entry.selection)
+    return ENTRY_OVERHEAD + bodies + texts + selecting + sum(len(tag) + TAG_OVERHEAD for tag in entry.tags)

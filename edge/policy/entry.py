@@ -1,0 +1,46 @@
+"""An entry: a stored response with what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge.http.cache_control import ResponseDirectives
+from edge.http.etags import ETag
+from edge.http.message import Fields
+from edge.policy.freshness import Freshness
+from edge.policy.vary import Selection
+from edge.position import Position
+
+
+class Content(Protocol):
+    """An entry's body as policy sees it: how long it is, if that is known."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the body as the origin sent it; None while it is still arriving."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One stored response. Two entries are never equal; updating one makes another with the same content.
+
+    `order` is the number of the node's last purge when the fetch began, `position` the journal's then.
+    """
+
+    key: str
+    site: str
+    status: int
+    fields: Fields  # end to end, less those that no-cache and private name
+    selection: Selection  # what Vary named, and what the request said (§4.1)
+    directives: ResponseDirectives
+    freshness: Freshness
+    etag: ETag | None
+    last_modified: int | None
+    date: int
+    tags: tuple[str, ...]
+    for_authorized: bool  # may answer requests with credentials (§3.5)
+    content: Content
+    order: int
+    position: Position

@@ -1,0 +1,107 @@
+"""Lookup (RFC 9111 §4): what to do with a request, given what is stored under its key. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge.http.cache_control import SILENT_REQUEST, RequestDirectives, parse_request
+from edge.http.lists import names
+from edge.http.message import Request
+from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
+from edge.policy.entry import Entry
+from edge.policy.freshness import usable_while_revalidating
+from edge.policy.reasons import MissReason, PassReason, RevalidateReason, StaleReason
+from edge.policy.rules import SiteRules
+from edge.policy.vary import matches
+
+
+def lookup(
+    request: Request, entries: Sequence[Entry], rules: SiteRules, now: float, trusted: int = 0
+) -> Decision:
+    """The decision for `request`; `entries` are all variants stored under its key.
+
+    `now` is monotonic. Entries whose `order` is below `trusted` must be revalidated before their next use.
+    """
+    passed = bypass(request)
+    if passed is not None:
+        return Pass(passed)
+    wishes = request_directives(request)
+    selected = select_entry(request, entries, now)
+    if isinstance(selected, MissReason):
+        if wishes.only_if_cached:
+            return Unavailable()
+        return Pass(PassReason.RANGE) if "range" in request.fields else Miss(selected)
+    decision = _judge(selected, wishes if rules.obey_reload else _mild(wishes), now, trusted)
+    return Unavailable() if wishes.only_if_cached and isinstance(decision, Revalidate) else decision
+
+
+def bypass(request: Request) -> PassReason | None:
+    """Why the store has no say in `request` at all, or None."""
+    if request.method != "GET" and request.method != "HEAD":
+        return PassReason.METHOD
+    if request.body is not None:
+        return PassReason.BODY
+    if "if-match" in request.fields or "if-unmodified-since" in request.fields:
+        return PassReason.PRECONDITION
+    return None
+
+
+def request_directives(request: Request) -> RequestDirectives:
+    """What the client asks of caches (§5.2.1); Pragma speaks only where Cache-Control is silent (§5.4)."""
+    value = request.fields.get("cache-control")
+    if value is not None:
+        return parse_request(value)
+    pragma = request.fields.get("pragma")
+    if pragma is not None and "no-cache" in names(pragma):
+        return _PRAGMA
+    return SILENT_REQUEST
+
+
+_PRAGMA = RequestDirectives(no_cache=True)
+
+
+def _mild(wishes: RequestDirectives) -> RequestDirectives:
+    """What is heeded of a client that may not force revalidations: only that he would take older answers."""
+    if wishes.max_stale is None:
+        return SILENT_REQUEST
+    return RequestDirectives(max_stale=wishes.max_stale)
+
+
+def select_entry(request: Request, entries: Sequence[Entry], now: float) -> Entry | MissReason:
+    """The most recent entry that fits `request` (§4, §4.1), or why there is none."""
+    if not entries:
+        return MissReason.COLD
+    authorized = "authorization" in request.fields
+    best: Entry | None = None
+    withheld = False
+    for entry in entries:
+        if entry.selection and not matches(entry.selection, entry.fields, request.fields):
+            continue
+        if authorized and not entry.for_authorized:
+            withheld = True
+            continue
+        if best is None or entry.freshness.heard > best.freshness.heard:
+            best = entry
+    if best is not None:
+        return best
+    return MissReason.AUTHORIZATION if withheld else MissReason.VARY
+
+
+def _judge(entry: Entry, wishes: RequestDirectives, now: float, trusted: int) -> Decision:
+    fresh = entry.freshness
+    if entry.order < trusted:
+        return Revalidate(entry, RevalidateReason.DISTRUSTED)
+    if fresh.no_cache:
+        return Revalidate(entry, RevalidateReason.NO_CACHE)
+    if wishes.no_cache or (wishes.max_age is not None and fresh.age(now) > wishes.max_age):
+        return Revalidate(entry, RevalidateReason.REQUEST)
+    ttl = fresh.ttl(now)
+    if ttl > 0:
+        if wishes.min_fresh is not None and ttl < wishes.min_fresh:
+            return Revalidate(entry, RevalidateReason.REQUEST)
+        return Hit(entry)
+    if usable_while_revalidating(fresh, now):
+        return Stale(entry, StaleReason.WHILE_REVALIDATE)
+    if wishes.max_stale is not None and not fresh.must_revalidate and -ttl <= wishes.max_stale:
+        return Stale(entry, StaleReason.REQUEST)
+    return Revalidate(entry, RevalidateReason.STALE)

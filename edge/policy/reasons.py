@@ -1,0 +1,89 @@
+"""Why an answer is not a plain hit: every reason has a name, and the name is what everybody sees.
+
+Cache-Status (RFC 9211) shows it as `detail`, log and metrics as `reason`, `tepi explain` in words.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class MissReason(StrEnum):
+    """Nothing stored can answer."""
+
+    COLD = "uri-miss"  # nothing is stored under the key
+    VARY = "vary-miss"  # only other variants are
+    AUTHORIZATION = "authorization"  # what is stored was not allowed for requests with credentials
+
+
+class RevalidateReason(StrEnum):
+    """Something is stored, but the origin must be asked first."""
+
+    STALE = "stale"
+    NO_CACHE = "no-cache"  # the origin wants to be asked every time
+    REQUEST = "request"  # the client wants it
+    DISTRUSTED = "distrusted"  # filled before the node lost touch with purges
+
+
+class StaleReason(StrEnum):
+    """What is stored is stale and served all the same."""
+
+    WHILE_REVALIDATE = "stale-while-revalidate"
+    IF_ERROR = "stale-if-error"
+    UNREACHABLE = "origin-unreachable"
+    REQUEST = "max-stale"
+
+
+class PassReason(StrEnum):
+    """The request is not the cache's business."""
+
+    METHOD = "method"
+    BODY = "request-body"
+    PRECONDITION = "precondition"  # If-Match and If-Unmodified-Since are for the origin (RFC 9111 §4.3.2)
+    RANGE = "range"  # a part of something that is not stored whole
+
+
+class RefusedReason(StrEnum):
+    """The edge answers by itself, and not from the store."""
+
+    UNKNOWN_HOST = "unknown-host"
+    LOOP = "loop"
+    ONLY_IF_CACHED = "only-if-cached"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+
+
+class NotStored(StrEnum):
+    """Why an answer was not kept (RFC 9111 §3)."""
+
+    METHOD = "method"
+    STATUS = "status"
+    PARTIAL = "partial"
+    NO_STORE = "no-store"
+    REQUEST_NO_STORE = "request-no-store"
+    PRIVATE = "private"
+    AUTHORIZATION = "authorization"
+    SET_COOKIE = "set-cookie"
+    COOKIE = "cookie-without-explicit-freshness"
+    NO_FRESHNESS = "no-freshness"
+    BORN_STALE = "born-stale"
+    VARY_STAR = "vary-star"
+    TOO_LARGE = "too-large"
+    TOO_MANY_VARIANTS = "too-many-variants"
+    PURGED = "purged-meanwhile"
+    INCOMPLETE = "incomplete"
+
+
+# RFC 9211 §2.2: how the decision to go forward is told to strangers.
+FORWARDED = {
+    MissReason.COLD: "uri-miss",
+    MissReason.VARY: "vary-miss",
+    MissReason.AUTHORIZATION: "miss",
+    RevalidateReason.STALE: "stale",
+    RevalidateReason.NO_CACHE: "stale",
+    RevalidateReason.REQUEST: "request",
+    RevalidateReason.DISTRUSTED: "stale",
+    PassReason.METHOD: "method",
+    PassReason.BODY: "bypass",
+    PassReason.PRECONDITION: "bypass",
+    PassReason.RANGE: "bypass",
+}

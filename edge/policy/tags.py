@@ -1,0 +1,22 @@
+"""The names by which an answer can be purged. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from edge.http.message import Fields
+
+# Each platform has its own field for the same thing; no visitor sees any of them.
+TAG_FIELDS = ("cache-tag", "surrogate-key", "xkey", "x-magento-tags")
+HIDDEN_FIELDS = frozenset({*TAG_FIELDS, "surrogate-control", "cdn-cache-control", "tepi-cache-control"})
+_SEPARATOR = re.compile(r"[,\s]+")
+
+
+def tags_of(fields: Fields) -> tuple[str, ...]:
+    """The tags that an answer bears, each once, in order: separated by commas, white space or both."""
+    found: dict[str, None] = {}
+    for name in TAG_FIELDS:
+        value = fields.get(name)
+        if value is not None:
+            found.update(dict.fromkeys(tag for tag in _SEPARATOR.split(value) if tag))
+    return tuple(found)

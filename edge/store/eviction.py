@@ -1,0 +1,67 @@
+"""Eviction by SIEVE (Zhang et al., NSDI 2024): one queue, one bit, one hand.
+
+What was used since the hand last passed is spared once; what was not is evicted. New entries do not
+push used ones out, and a hit costs one assignment.
+"""
+
+from __future__ import annotations
+
+from edge.policy.entry import Entry
+
+
+class Slot:
+    """An entry's place in the queue. `alive` turns false, for good, when the entry leaves the store."""
+
+    __slots__ = ("alive", "entry", "newer", "older", "size", "used")
+
+    def __init__(self, entry: Entry, size: int) -> None:
+        self.entry = entry
+        self.size = size
+        self.used = False
+        self.alive = True
+        self.newer: Slot | None = None
+        self.older: Slot | None = None
+
+
+class Sieve:
+    """The queue from newest to oldest, and the hand that walks it from the oldest on."""
+
+    __slots__ = ("_hand", "_newest", "_oldest")
+
+    def __init__(self) -> None:
+        self._newest: Slot | None = None
+        self._oldest: Slot | None = None
+        self._hand: Slot | None = None
+
+    def add(self, slot: Slot) -> None:
+        """Put `slot` in as the newest."""
+        slot.older = self._newest
+        slot.newer = None
+        if self._newest is not None:
+            self._newest.newer = slot
+        self._newest = slot
+        if self._oldest is None:
+            self._oldest = slot
+
+    def remove(self, slot: Slot) -> None:
+        """Take `slot` out."""
+        if self._hand is slot:
+            self._hand = slot.newer
+        if slot.newer is not None:
+            slot.newer.older = slot.older
+        else:
+            self._newest = slot.older
+        if slot.older is not None:
+            slot.older.newer = slot.newer
+        else:
+            self._oldest = slot.newer
+        slot.newer = slot.older = None
+
+    def victim(self) -> Slot | None:
+        """The slot to evict next; the caller removes it. None if the queue is empty."""
+        hand = self._hand or self._oldest
+        while hand is not None and hand.used:
+            hand.used = False
+            hand = hand.newer or self._oldest
+        self._hand = hand
+        return hand
