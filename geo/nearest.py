@@ -19,6 +19,7 @@ from geo.lookup import Location
 
 EARTH_RADIUS_KM = 6371.0088
 BUCKETS = 4096  # client keys fall into these, so that an order among equals is computed once a bucket
+KEY_OCTETS = {4: 3, 6: 6}  # by IP version: no finer network than /24 and /48 is a client (RFC 7871 §11.1)
 
 HEALTH_ORDER = {Health.HEALTHY: 0, Health.UNKNOWN: 1, Health.DRAINING: 2, Health.UNHEALTHY: 3}
 

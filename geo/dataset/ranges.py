@@ -11,6 +11,7 @@ import ipaddress
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 
@@ -55,7 +56,7 @@ def merge(sources: Sequence[Sequence[Range]]) -> list[Range]:
     starts = [[one.first for one in source] for source in sources]
     edges = sorted({edge for source in sources for one in source for edge in (one.first, one.last + 1)})
     merged: list[Range] = []
-    for first, behind in zip(edges, edges[1:], strict=False):
+    for first, behind in pairwise(edges):
         country = _narrowest(first, sources, starts)
         if country is None:
             continue

@@ -16,10 +16,10 @@ from geo.dns.names import Kind, Names, apex_records
 from geo.dns.zone import Zone
 from geo.fleet import Fleet, Node
 from geo.lookup import Location, Lookup
-from geo.nearest import Equals, bucket, position, rank
+from geo.nearest import KEY_OCTETS, Equals, bucket, position, rank
 
 MOST_MEMOS = 100_000
-KEY_OCTETS = {1: 3, 2: 6}  # no finer client network than /24 and /48 is told apart (RFC 7871 §11.1)
+VERSION_OF = {1: 4, 2: 6}  # address family (RFC 7871 §6) -> IP version
 FIRST_META_TYPE = 128  # from here on QTYPEs ask for no stored data (RFC 6895 §3.1)
 INSTEAD_OF_ANY = b"\x07RFC8482\x00"  # HINFO's two strings (RFC 8482 §4.2)
 
@@ -191,7 +191,7 @@ class Responder:
             located = self.lookup.find(source)
             return Client(position(located), _network(source), located.prefix)
         located = self.lookup.find(subnet.text())
-        network = subnet.address[: KEY_OCTETS[subnet.family]]
+        network = subnet.address[: KEY_OCTETS[VERSION_OF[subnet.family]]]
         point = position(located) or position(self.lookup.find(source))
         return Client(point, network, located.prefix)
 
@@ -246,5 +246,5 @@ def _node_data(node: Node) -> dict[int, tuple[bytes, ...]]:
 def _network(address: str) -> bytes:
     """The network of an address in text form as the key that tells clients apart."""
     if ":" not in address:
-        return socket.inet_aton(address)[: KEY_OCTETS[1]]
-    return socket.inet_pton(socket.AF_INET6, address.partition("%")[0])[: KEY_OCTETS[2]]
+        return socket.inet_aton(address)[: KEY_OCTETS[4]]
+    return socket.inet_pton(socket.AF_INET6, address.partition("%")[0])[: KEY_OCTETS[6]]

@@ -1,0 +1,33 @@
+"""What a name server counts, for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter
+
+from geo.dns.answer import Reply
+from geo.dns.message import Type
+
+_TYPES = {int(kind): kind.name for kind in (Type.A, Type.AAAA, Type.NS, Type.SOA, Type.ANY)}
+
+
+class Metrics:
+    """Counters of replies. `observe` is what a Server is given."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._replies = Counter(
+            "tepi_dns_replies",
+            "Replies by type of question, response code and the node that was answered first.",
+            ("type", "rcode", "node"),
+            registry=registry,
+        )
+        self._known: dict[tuple[str, int, str | None], Counter] = {}
+
+    def observe(self, reply: Reply) -> None:
+        """Counts a reply. All types without data here are one, so that no client makes new series."""
+        kind = _TYPES.get(reply.type, "other")
+        key = (kind, reply.rcode, reply.node)
+        counter = self._known.get(key)
+        if counter is None:
+            counter = self._replies.labels(kind, reply.rcode.name, reply.node or "")
+            self._known[key] = counter
+        counter.inc()
