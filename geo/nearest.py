@@ -30,10 +30,10 @@ class Reason(StrEnum):
     NEAREST = "nearest"
     FURTHER = "further away"
     CLIENT_NOT_LOCATED = "the client's place is not known"
-    AMONG_EQUALS = "among equals by the client's network"
-    HEALTH_UNKNOWN = "health not known yet: after healthy nodes"
-    DRAINING = "draining: after nodes that are not"
-    UNHEALTHY = "unhealthy: only when nothing else lives"
+    AMONG_EQUALS = "among equals by network"
+    HEALTH_UNKNOWN = "health not known yet"
+    DRAINING = "draining"
+    UNHEALTHY = "unhealthy"
     LAST_RESORT = "nothing healthier lives"
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Self
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from geo.dns.zone import BadName, NameServer, Zone, is_within, wire_name
 from geo.fleet import Fleet, Node, Place
@@ -14,15 +14,13 @@ WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 — recognised, not liste
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """`HOST:PORT` or `[IPV6]:PORT` in its parts, the host an IP address. Raises ValueError."""
+    """`ADDRESS:PORT` or `[IPV6]:PORT` in its parts. Raises ValueError, which says what is accepted."""
     host, colon, port = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError("expected ADDRESS:PORT, such as 127.0.0.1:5300 or [::1]:5300")
+        raise ValueError("ADDRESS:PORT, such as 127.0.0.1:5300 or [::1]:5300")
     if (":" in bare) != (bare != host):
-        raise ValueError(
-            "expected brackets around an IPv6 address, such as [::1]:5300, and around nothing else"
-        )
+        raise ValueError("brackets around an IPv6 address, such as [::1]:5300, and only there")
     return str(_ip(bare)), int(port)
 
 
@@ -30,7 +28,7 @@ def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
         return ipaddress.ip_address(text)
     except ValueError as error:
-        raise ValueError("expected an IPv4 or IPv6 address, such as 192.0.2.1") from error
+        raise ValueError("an IPv4 or IPv6 address, such as 192.0.2.1") from error
 
 
 def _listener(text: str) -> str:
@@ -46,7 +44,7 @@ def _domain(text: str) -> str:
     try:
         wire_name(text)
     except BadName as error:
-        raise ValueError(f"expected a domain name, such as shop.example: {error}") from error
+        raise ValueError(f"a domain name, such as shop.example ({error})") from error
     return text.strip().removesuffix(".").lower()
 
 
@@ -140,6 +138,7 @@ class DnsSettings(_Settings):
     state: str = Field(default=".tepi/dns", description="Directory of identity and last snapshot.")
     ns: list[NameServerSettings] = Field(
         default=[],
+        validate_default=True,
         description="The zone's name servers, the primary first; default ns1.ZONE at the `listen` addresses.",
     )
     soa: SoaSettings = Field(default=SoaSettings(), description="The zone's start of authority.")
@@ -156,20 +155,30 @@ class DnsSettings(_Settings):
     hosts: list[str] = Field(default=[], description="Without control: the host names to answer for.")
     nodes: list[NodeSettings] = Field(default=[], description="Without control: the nodes to answer with.")
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        apex = wire_name(self.zone)
-        for server in self.ns:
+    @field_validator("ns")
+    @classmethod
+    def _can_be_found(cls, ns: list[NameServerSettings], others: ValidationInfo) -> list[NameServerSettings]:
+        if not ns and "listen" in others.data and not _reachable(others.data["listen"]):
+            raise ValueError("the name servers with their addresses, for `listen` has wildcards only")
+        apex = wire_name(others.data.get("zone", "invalid"))
+        for server in ns:
             if not server.addresses and is_within(wire_name(server.name), apex):
-                raise ValueError(f"ns: {server.name} is in the zone {self.zone}: expected its addresses too")
-        if self.control is not None and (self.hosts or self.nodes):
-            raise ValueError("hosts, nodes: come from control; expected none beside [control]")
-        names = [node.name for node in self.nodes]
-        if len(set(names)) != len(names):
-            raise ValueError(f"nodes: got {names}, expected each name once")
-        if not self.ns and not self._reachable():
-            raise ValueError("ns: expected the name servers with their addresses, for `listen` is a wildcard")
-        return self
+                raise ValueError(f"addresses for {server.name}, which lies in the zone itself")
+        return ns
+
+    @field_validator("hosts", "nodes")
+    @classmethod
+    def _come_from_one_place(cls, value: list[Any], others: ValidationInfo) -> list[Any]:
+        if value and others.data.get("control") is not None:
+            raise ValueError("nothing beside [control], from which hosts and nodes come")
+        return value
+
+    @field_validator("nodes")
+    @classmethod
+    def _are_told_apart(cls, nodes: list[NodeSettings]) -> list[NodeSettings]:
+        if len({node.name for node in nodes}) != len(nodes):
+            raise ValueError("each name once")
+        return nodes
 
     def listeners(self) -> tuple[tuple[str, int], ...]:
         """`listen` as address and port."""
@@ -180,7 +189,7 @@ class DnsSettings(_Settings):
         servers = tuple(NameServer(one.name, tuple(one.addresses)) for one in self.ns)
         return Zone(
             name=self.zone,
-            servers=servers or (NameServer(f"ns1.{self.zone}", self._reachable()),),
+            servers=servers or (NameServer(f"ns1.{self.zone}", _reachable(self.listen)),),
             contact=self.soa.contact or f"hostmaster.{self.zone}",
             serial=serial,
             refresh=self.soa.refresh,
@@ -206,6 +215,8 @@ class DnsSettings(_Settings):
             )
         )
 
-    def _reachable(self) -> tuple[str, ...]:
-        hosts = (split_address(text)[0] for text in self.listen)
-        return tuple(dict.fromkeys(host for host in hosts if host not in WILDCARDS))
+
+def _reachable(listen: list[str]) -> tuple[str, ...]:
+    """The addresses of `listen` that others can be told."""
+    hosts = (split_address(text)[0] for text in listen)
+    return tuple(dict.fromkeys(host for host in hosts if host not in WILDCARDS))
