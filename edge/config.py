@@ -94,6 +94,7 @@ class Timeouts(Table):
     first_byte: Seconds = Field(30.0, description="From the request's end to the answer's head.")
     between_bytes: Seconds = Field(30.0, description="Between two pieces of the answer's body.")
     total: Seconds = Field(300.0, description="For a whole answer, unless it is an event stream.")
+    stream: Seconds = Field(300.0, description="Event streams and WebSockets may be silent this long.")
 
 
 class CompressionTable(Table):

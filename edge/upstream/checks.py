@@ -1,0 +1,87 @@
+"""Regular checks of origins, over the same connections as real requests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from edge.config import Site
+from edge.upstream.backends import Backend, Backends
+from edge.upstream.contract import UpstreamError
+from edge.upstream.http1 import ExchangeError
+
+log = logging.getLogger("tepi.edge.health")
+
+
+class Checks:
+    """Checks every origin whose site wants it, each at its own interval, until cancelled."""
+
+    def __init__(self, backends: Backends, tick: float = 0.25) -> None:
+        self._backends = backends
+        self._tick = tick
+        self._due: dict[tuple[str, str], float] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Never returns; a cancelled one leaves no check behind."""
+        try:
+            while True:
+                self._start_due(asyncio.get_running_loop().time())
+                await asyncio.sleep(self._tick)
+        finally:
+            for task in self._running:
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _start_due(self, now: float) -> None:
+        wanted = {
+            (backends.site.name, backend.url): (backends.site, backend)
+            for backends in self._backends.all()
+            if backends.site.health.path is not None
+            for backend in backends.backends
+        }
+        self._due = {key: self._due.get(key, now) for key in wanted}
+        for key, (site, backend) in wanted.items():
+            if self._due[key] <= now:
+                self._due[key] = now + site.health.interval
+                task = asyncio.create_task(_check(site, backend), name=f"check {backend.url}")
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+
+async def _check(site: Site, backend: Backend) -> None:
+    now = asyncio.get_running_loop().time()
+    before = backend.health.state(now)
+    try:
+        async with asyncio.timeout(site.health.timeout):
+            status = await _ask(site, backend)
+        problem = None if 200 <= status < 400 else f"status {status}"
+    except (UpstreamError, ExchangeError) as error:
+        problem = str(error)
+    except TimeoutError:
+        problem = f"no answer within {site.health.timeout:g} s"
+    backend.health.checked(problem is None)
+    after = backend.health.state(now)
+    if after != before:
+        log.warning(
+            "origin %s of %s is %s", backend.url, site.name, after, extra={"problem": problem, "was": before}
+        )
+
+
+async def _ask(site: Site, backend: Backend) -> int:
+    """The status of the check's answer."""
+    host = next((host for host in site.hosts if "*" not in host), backend.pool.endpoint.authority)
+    lines = (f"GET {site.health.path} HTTP/1.1", f"Host: {host}", "User-Agent: Tepi health check", "", "")
+    lease = await backend.pool.lease(site.health.timeout)
+    try:
+        head = await lease.connection.exchange("\r\n".join(lines).encode("latin-1"), None)
+        while await lease.connection.next_chunk() is not None:
+            pass
+    except BaseException:
+        lease.connection.close()
+        raise
+    finally:
+        backend.pool.give_back(lease.connection)
+    return head.status

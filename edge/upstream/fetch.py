@@ -1,0 +1,276 @@
+"""Fetching from a site's origins: whom to ask, over which connection, how long, and when once more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Self
+
+from edge.config import Timeouts
+from edge.http.hops import end_to_end
+from edge.http.message import Answer, Body, Fields, Line, Outcome, Request
+from edge.upstream.backends import Backend, Backends
+from edge.upstream.contract import Failure, UpstreamError
+from edge.upstream.http1 import Connection, ExchangeError, Head
+from edge.upstream.pool import IDLE_SECONDS
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "SEARCH", "PROPFIND", "REPORT"})
+ATTEMPTS = 3
+# A request that can't be repeated is sent only where the origin was heard of this recently.
+SURE_SECONDS = 1.0
+
+_FAILURES: dict[str, Failure] = {
+    "closed": "reset",
+    "reset": "reset",
+    "cut": "reset",
+    "protocol": "protocol",
+}
+
+
+class Origins:
+    """The origins of every site: edge.upstream.contract's Upstream over real connections."""
+
+    def __init__(self, backends: Backends, monotonic: Callable[[], float]) -> None:
+        self._backends = backends
+        self._monotonic = monotonic
+        self.bytes_received = 0  # bodies only, since the start
+
+    async def fetch(self, site: str, request: Request) -> Answer:
+        """The answer of an origin of `site`; see the contract."""
+        backends = self._backends.of(site)
+        if backends is None:
+            raise UpstreamError("no-healthy-origin", site, "no such site", sent=False)
+        repeatable = request.method in IDEMPOTENT and not request.body
+        tried: frozenset[Backend] = frozenset()
+        last: UpstreamError | None = None
+        for _ in range(ATTEMPTS):
+            backend = backends.choose(request.path, self._monotonic(), tried)
+            if backend is None:
+                break
+            try:
+                return await self._ask(backend, request, backends.site.timeouts, repeatable)
+            except UpstreamError as error:
+                last = error
+                if _is_origins_fault(error):
+                    backend.health.failed(self._monotonic())
+                if error.sent and not repeatable:
+                    break
+            tried |= {backend}
+        raise last or UpstreamError("no-healthy-origin", site, "every origin is down", sent=False)
+
+    async def _ask(self, backend: Backend, request: Request, timeouts: Timeouts, repeatable: bool) -> Answer:
+        """One origin's answer; a kept connection that proves dead is replaced by a new one."""
+        began = self._monotonic()
+        head = request_head(request, backend.pool.endpoint.authority)
+        idle_at_most = IDLE_SECONDS if repeatable else SURE_SECONDS
+        while True:
+            lease = await backend.pool.lease(timeouts.connect, idle_at_most=idle_at_most)
+            try:
+                answered = await _exchange(lease.connection, head, request, timeouts, backend.url)
+            except BaseException as error:
+                lease.connection.close()
+                backend.pool.give_back(lease.connection)
+                if isinstance(error, _ClosedBeforeAnswer) and not lease.fresh and repeatable:
+                    idle_at_most = 0.0
+                    continue
+                raise
+            backend.health.answered()
+            return self._answer(answered, backend, lease.connection, timeouts, began)
+
+    def _answer(
+        self, head: Head, backend: Backend, connection: Connection, timeouts: Timeouts, began: float
+    ) -> Answer:
+        now = self._monotonic()
+        outcome = Outcome("none", origin=backend.url, origin_status=head.status, origin_seconds=now - began)
+        fields = _received(head.fields)
+        whole = connection.whole_body()
+        if whole is not None:
+            self.bytes_received += len(whole)
+            backend.pool.give_back(connection)
+            return Answer(head.status, fields, whole, outcome)
+        return Answer(head.status, fields, _Body(self, backend, connection, timeouts, began, head), outcome)
+
+
+class _Body:
+    """An answer's body as it comes. Ends the loan of its connection when it ends, is closed, or is let go."""
+
+    def __init__(
+        self,
+        origins: Origins,
+        backend: Backend,
+        connection: Connection,
+        timeouts: Timeouts,
+        began: float,
+        head: Head,
+    ) -> None:
+        self._origins = origins
+        self._backend = backend
+        self._connection: Connection | None = connection
+        self._between = timeouts.between_bytes
+        kind = head.fields.get("content-type") or ""
+        self._deadline: float | None = began + timeouts.total
+        if kind.startswith("text/event-stream"):
+            self._between, self._deadline = timeouts.stream, None
+        self._monotonic = origins._monotonic
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        connection = self._connection
+        if connection is None:
+            raise StopAsyncIteration
+        try:
+            async with asyncio.timeout(self._patience()):
+                chunk = await connection.next_chunk()
+        except TimeoutError:
+            self._abandon()
+            raise self._error("timeout", "the body stopped coming") from None
+        except ExchangeError as error:
+            self._abandon()
+            raise self._error(_FAILURES[error.kind], error.detail) from None
+        except BaseException:
+            self._abandon()
+            raise
+        if chunk is None:
+            self._connection = None
+            self._backend.pool.give_back(connection)
+            raise StopAsyncIteration
+        self._origins.bytes_received += len(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        """Lets the rest of the body go, connection included."""
+        self._abandon()
+
+    def __del__(self) -> None:
+        self._abandon()
+
+    def _patience(self) -> float:
+        if self._deadline is None:
+            return self._between
+        return max(0.001, min(self._between, self._deadline - self._monotonic()))
+
+    def _abandon(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+            self._backend.pool.give_back(connection)
+
+    def _error(self, failure: Failure, detail: str) -> UpstreamError:
+        return UpstreamError(failure, self._backend.url, detail, sent=True)
+
+
+class UploadFailed(UpstreamError):
+    """The client's own body could not be read to its end."""
+
+
+class _ClosedBeforeAnswer(UpstreamError):
+    """The origin closed the connection without a word: a kept one may just have been too old."""
+
+
+class Upload:
+    """A request's streamed body on its way to an origin. `error` is what ended it early, if anything did."""
+
+    def __init__(self, body: AsyncIterator[bytes], on_end: Callable[[], None]) -> None:
+        self._body = body
+        self._on_end = on_end
+        self.error: Exception | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._body)
+        except StopAsyncIteration:
+            self._on_end()
+            raise
+        except Exception as error:
+            self.error = error
+            raise
+
+
+async def _exchange(
+    connection: Connection, head: bytes, request: Request, timeouts: Timeouts, url: str
+) -> Head:
+    """One exchange. The origin's patience with a long upload is its own: the clock starts at its end."""
+    tell = request.on_interim
+    now = asyncio.get_running_loop().time
+    body = request.body
+    streamed = body is not None and not isinstance(body, bytes)
+    try:
+        async with asyncio.timeout(timeouts.total if streamed else timeouts.first_byte) as limit:
+            if body is not None and not isinstance(body, bytes):
+                body = Upload(body, lambda: limit.reschedule(now() + timeouts.first_byte))
+            return await connection.exchange(
+                head,
+                body,
+                chunked=streamed and "content-length" not in request.fields,
+                expects_no_body=request.method == "HEAD",
+                on_interim=None
+                if tell is None
+                else lambda early: tell(early.status, end_to_end(early.fields)),
+            )
+    except TimeoutError:
+        raise UpstreamError(
+            "timeout", url, f"no answer within {timeouts.first_byte:g} s", sent=True
+        ) from None
+    except ExchangeError as error:
+        if isinstance(body, Upload) and body.error is not None:
+            raise UploadFailed(
+                "reset", url, f"the request's body ended early: {body.error}", sent=True
+            ) from None
+        kind = _ClosedBeforeAnswer if error.kind == "closed" else UpstreamError
+        raise kind(_FAILURES[error.kind], url, error.detail, sent=True) from None
+
+
+def _is_origins_fault(error: UpstreamError) -> bool:
+    """Whether `error` speaks against the origin, and not against our limits or the client."""
+    if isinstance(error, UploadFailed) or error.failure == "overloaded":
+        return False
+    return error.sent or error.failure != "protocol"
+
+
+def request_head(request: Request, authority: str) -> bytes:
+    """The request's head as sent. Host goes first and unchanged; framing is ours alone (RFC 9112 §6)."""
+    lines: list[Line] = [("Host", request.fields.get("host") or request.host or authority)]
+    for name, value in request.fields.lines:
+        if name.lower() not in ("host", "content-length", "transfer-encoding", "expect"):
+            lines.append((name, value))
+    lines.extend(_framing(request.method, request.body, request.fields))
+    text = "\r\n".join(
+        [
+            f"{request.method} {request.target} HTTP/1.1",
+            *(f"{name}: {value}" for name, value in lines),
+            "",
+            "",
+        ]
+    )
+    try:
+        head = text.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise UpstreamError(
+            "protocol", authority, f"a field that is not latin-1: {error}", sent=False
+        ) from None
+    if text.count("\n") != len(lines) + 2 or text.count("\r") != len(lines) + 2 or "\0" in text:
+        raise UpstreamError("protocol", authority, "a field with a line break in it", sent=False)
+    return head
+
+
+def _framing(method: str, body: Body | None, fields: Fields) -> list[Line]:
+    if isinstance(body, bytes):
+        return [("Content-Length", str(len(body)))]
+    if body is None:
+        return [("Content-Length", "0")] if method in ("POST", "PUT", "PATCH") else []
+    length = fields.get("content-length")
+    return [("Transfer-Encoding", "chunked") if length is None else ("Content-Length", length)]
+
+
+def _received(fields: Fields) -> Fields:
+    """An answer's fields less hop-by-hop ones. A strange transfer coding stays: it is still on the body."""
+    coding = fields.get("transfer-encoding")
+    kept = end_to_end(fields)
+    if coding is None or coding.strip().lower() == "chunked":
+        return kept
+    return kept.replaced("Transfer-Encoding", coding)

@@ -1,0 +1,63 @@
+"""Turns by weight, and paths by prefix."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.upstream.balance import Turns, covers, longest
+
+
+@dataclass(frozen=True)
+class Member:
+    name: str
+    weight: int
+
+
+A, B, C = Member("a", 5), Member("b", 1), Member("c", 1)
+
+
+def test_heavier_members_get_more_turns_and_turns_interleave() -> None:
+    turns = Turns([A, B, C])
+    order = "".join(member.name for _ in range(7) if (member := turns.next(lambda _: True)))
+    assert order == "aabacaa"  # nginx's own example
+
+
+def test_whoever_is_not_eligible_gets_no_turn() -> None:
+    turns = Turns([A, B])
+    assert {turns.next(lambda member: member is B) for _ in range(5)} == {B}
+    assert turns.next(lambda _: False) is None
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=6))
+def test_over_one_round_everyone_gets_exactly_his_share(weights: list[int]) -> None:
+    members = [Member(str(at), weight) for at, weight in enumerate(weights)]
+    turns = Turns(members)
+    taken = Counter(turns.next(lambda _: True) for _ in range(sum(weights)))
+    assert taken == {member: member.weight for member in members}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "expected"),
+    [
+        ("/", "/anything", True),
+        ("/api", "/api", True),
+        ("/api", "/api/x", True),
+        ("/api", "/apix", False),
+        ("/api/", "/api", False),
+        ("/api/", "/api/x", True),
+        ("/commerce", "/Commerce/x", False),
+    ],
+)
+def test_a_prefix_covers_whole_segments(prefix: str, path: str, expected: bool) -> None:
+    assert covers(prefix, path) is expected
+
+
+def test_the_longest_prefix_wins() -> None:
+    assert longest(["/", "/a", "/a/b"], "/a/b/c") == "/a/b"
+    assert longest(["/", "/a", "/a/b"], "/a/bc") == "/a"
+    assert longest(["/a"], "/b") is None
