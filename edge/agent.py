@@ -1,0 +1,279 @@
+"""A node's one line to control: events down, acknowledgements and heartbeats up, commands answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import aiohttp
+
+from edge.checkpoint import Checkpoint
+from edge.journal import (
+    BadJournal,
+    Document,
+    Event,
+    Reader,
+    Snapshot,
+    parse,
+    position_document,
+)
+from edge.position import Position
+
+log = logging.getLogger("tepi.agent")
+
+BEAT = 1.0  # seconds between heartbeats
+SILENCE = 3.0  # without a word for so long, a line is cut and a node that slept is behind
+MAX_UNSYNCED = 60.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+LARGEST_FRAME = 256 * 1024 * 1024
+
+
+class Applies(Protocol):
+    """What a node does with what control says."""
+
+    async def apply(self, event: Event) -> None:
+        """Returns once `event` holds in everything that this node answers from now on.
+
+        ValueError: this node can't take it in; it keeps what it had, and control is told.
+        """
+        ...
+
+    async def load(self, snapshot: Snapshot) -> None:
+        """Replaces everything by `snapshot`; what was stored before must be revalidated before its use."""
+        ...
+
+    async def health(self, nodes: dict[str, str]) -> None:
+        """Control's view of each node's health, by name."""
+        ...
+
+    async def command(self, verb: str, body: Document) -> Document:
+        """Carries out a command. ValueError: refused, with the reason."""
+        ...
+
+    def heartbeat(self) -> Document:
+        """Cumulative counters and gauges, JSON-able."""
+        ...
+
+
+@dataclass(slots=True)
+class Line:
+    """The state of one connection to control."""
+
+    heard: float
+    beat: int = 0
+    fresh_from: int = 0  # a head that answers this beat or a later one proves that nothing was missed
+
+
+@dataclass(slots=True)
+class Agent:
+    """Keeps a node in step with control, for as long as `run` runs.
+
+    `monotonic` and `jitter` (0 to 1) are handed in. `context` is the node's side of mutual TLS.
+    """
+
+    url: str
+    context: ssl.SSLContext
+    reader: Reader
+    applies: Applies
+    checkpoint: Checkpoint
+    version: str
+    monotonic: Callable[[], float]
+    jitter: Callable[[], float]
+    problems: dict[str, str] = field(default_factory=dict)
+    connected: bool = False
+    _position: Position | None = None
+    _synced: bool = False
+    _contact: float = 0.0
+    _ticked: float = 0.0
+    _commands: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def position(self) -> Position | None:
+        """The last event that has been applied and kept."""
+        return self._position
+
+    @property
+    def ready(self) -> bool:
+        """Whether this node is in step: it knows a state, did not sleep, and heard control lately."""
+        now = self.monotonic()
+        return self._synced and now - self._ticked <= SILENCE and now - self._contact <= MAX_UNSYNCED
+
+    async def restore(self) -> bool:
+        """Takes up the state of the last run, if there was one. The cache is empty: nothing is old."""
+        state = await asyncio.to_thread(self.checkpoint.load)
+        self._contact = self._ticked = self.monotonic()
+        if state is None:
+            return False
+        await self.applies.load(state.snapshot())
+        self._position = state.position
+        self._synced = True
+        return True
+
+    async def run(self) -> None:
+        """Stays connected until cancelled."""
+        pause = FIRST_PAUSE
+        ticking = asyncio.create_task(self._tick())
+        try:
+            async with aiohttp.ClientSession() as session:
+                while True:
+                    began = self.monotonic()
+                    try:
+                        await self._connection(session)
+                        reason = "control closed the line"
+                    except (aiohttp.ClientError, OSError, TimeoutError, BadJournal) as error:
+                        reason = str(error) or type(error).__name__
+                    finally:
+                        self.connected = False
+                    if self.monotonic() - began > LONGEST_PAUSE:
+                        pause = FIRST_PAUSE
+                    log.warning("no line to control: %s", reason)
+                    await asyncio.sleep(pause * (0.5 + self.jitter()))
+                    pause = min(LONGEST_PAUSE, pause * 2)
+        finally:
+            ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticking
+
+    async def _tick(self) -> None:
+        """Notices that this process slept: whatever was purged meanwhile, it has not heard of."""
+        while True:
+            now = self.monotonic()
+            if now - self._ticked > SILENCE:
+                log.warning("slept for %.1f s; not ready until control is heard again", now - self._ticked)
+                self._synced = False
+            self._ticked = now
+            await asyncio.sleep(BEAT / 4)
+
+    async def _connection(self, session: aiohttp.ClientSession) -> None:
+        async with session.ws_connect(
+            f"{self.url}/node/v1/stream",
+            ssl=self.context,
+            max_msg_size=LARGEST_FRAME,
+            timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+        ) as socket:
+            line = Line(heard=self.monotonic())
+            await socket.send_str(
+                json.dumps(
+                    {
+                        "type": "hello",
+                        "position": position_document(self._position),
+                        "version": self.version,
+                    }
+                )
+            )
+            beating = asyncio.create_task(self._beat(socket, line))
+            try:
+                async for message in socket:
+                    if message.type is not aiohttp.WSMsgType.TEXT:
+                        break
+                    line.heard = self.monotonic()
+                    await self._frame(socket, line, parse(message.data))
+            finally:
+                beating.cancel()
+                with contextlib.suppress(asyncio.CancelledError, aiohttp.ClientError, OSError):
+                    await beating
+                for task in self._commands:
+                    task.cancel()
+
+    async def _beat(self, socket: aiohttp.ClientWebSocketResponse, line: Line) -> None:
+        while self.monotonic() - line.heard <= SILENCE:
+            if not self._synced and line.fresh_from <= line.beat:
+                line.fresh_from = line.beat + 1
+            line.beat += 1
+            await socket.send_str(
+                json.dumps(
+                    {
+                        "type": "heartbeat",
+                        "beat": line.beat,
+                        "ready": self.ready,
+                        "position": position_document(self._position),
+                        "problems": self.problems,
+                        "counters": self.applies.heartbeat(),
+                    }
+                )
+            )
+            await asyncio.sleep(BEAT)
+        log.warning("control has been silent for %.0f s", SILENCE)
+        await socket.close()
+
+    async def _frame(
+        self, socket: aiohttp.ClientWebSocketResponse, line: Line, frame: dict[str, Any]
+    ) -> None:
+        match frame.get("type"):
+            case "event":
+                await self._event(self.reader.event(frame))
+                await self._acknowledge(socket)
+            case "snapshot":
+                await self._snapshot(self.reader.snapshot(frame))
+                await self._acknowledge(socket)
+            case "head":
+                self._head(line, frame)
+            case "health":
+                await self.applies.health(dict(frame.get("nodes") or {}))
+            case "command":
+                task = asyncio.create_task(self._command(socket, frame))
+                self._commands.add(task)
+                task.add_done_callback(self._commands.discard)
+            case kind:
+                log.info("a frame of an unknown type: %r", kind)
+
+    async def _event(self, event: Event) -> None:
+        here = self._position
+        if here is None or event.position.lineage != here.lineage:
+            raise BadJournal(f"an event of {event.position} came before its lineage's snapshot")
+        if event.position.number <= here.number:
+            return
+        if event.position.number != here.number + 1:
+            raise BadJournal(f"event {event.position.number} came after {here.number}")
+        try:
+            await self.applies.apply(event)
+            self.problems.pop(_subject(event), None)
+        except ValueError as error:
+            log.error("can't take in %s %s: %s", event.kind, event.position.number, error)
+            self.problems[_subject(event)] = str(error)
+        await asyncio.to_thread(self.checkpoint.record, event)
+        self._position = event.position
+
+    async def _snapshot(self, snapshot: Snapshot) -> None:
+        try:
+            await self.applies.load(snapshot)
+            self.problems.clear()
+        except ValueError as error:
+            log.error("can't take in the snapshot at %s: %s", snapshot.position.number, error)
+            self.problems["snapshot"] = str(error)
+        await asyncio.to_thread(self.checkpoint.replace, snapshot)
+        self._position = snapshot.position
+
+    async def _acknowledge(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        await socket.send_str(json.dumps({"type": "ack", "position": position_document(self._position)}))
+
+    def _head(self, line: Line, frame: dict[str, Any]) -> None:
+        here = self._position
+        if here is None or frame.get("lineage") != here.lineage or frame.get("number", 0) > here.number:
+            return
+        self._contact = self.monotonic()
+        self.connected = True
+        if line.fresh_from <= frame.get("beat", 0):
+            self._synced = True
+
+    async def _command(self, socket: aiohttp.ClientWebSocketResponse, frame: dict[str, Any]) -> None:
+        reply: dict[str, Any] = {"type": "reply", "id": frame.get("id")}
+        try:
+            reply["body"] = await self.applies.command(str(frame.get("verb")), frame.get("body") or {})
+        except ValueError as error:
+            reply["error"] = str(error)
+        except Exception as error:
+            log.exception("command %s failed", frame.get("verb"))
+            reply["error"] = f"the node failed: {type(error).__name__}"
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            await socket.send_str(json.dumps(reply))
+
+
+def _subject(event: Event) -> str:
+    return f"{event.kind.partition('.')[0]} {event.body.get('name', event.position.number)}"
