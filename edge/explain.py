@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import assert_never
+
+from edge.http.cache_control import ResponseDirectives
+from edge.http.message import Request
+from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
+from edge.policy.entry import Entry
+from edge.policy.key import url_of
+from edge.policy.reasons import (
+    MissReason,
+    PassReason,
+    RefusedReason,
+    RevalidateReason,
+    StaleReason,
+)
+from edge.policy.rules import SiteRules
+from edge.store.content import Stored
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step on a request's way: its name, what was found, and the facts it rests on."""
 
-    step: str  # "site", "key", "rules", "stored", "decision", ...
+    step: str  # "site", "key", "rules", "stored", "decision"
     finding: str
     facts: Mapping[str, object]  # JSON-able
 
@@ -25,7 +41,7 @@ class StoredVariant:
     lifetime: int
     lifetime_from: str  # which rule gave the lifetime, e.g. "s-maxage"
     ttl: int  # seconds left; negative = stale since
-    size: int
+    size: int | None  # None: still arriving
     encodings: tuple[str, ...]
     vary: Mapping[str, str | None]
     tags: tuple[str, ...]
@@ -40,7 +56,7 @@ class Explanation:
     method: str
     site: str | None
     key: str | None
-    decision: str  # an Outcome's verdict
+    decision: str  # "hit", "stale", "revalidate", "miss", "pass" or "refused"
     reason: str | None
     steps: tuple[Step, ...]
     variants: tuple[StoredVariant, ...]
@@ -49,3 +65,170 @@ class Explanation:
     def as_json(self) -> dict[str, object]:
         """The same, of JSON's types only."""
         return asdict(self)
+
+
+_MEANING: dict[str, str] = {
+    MissReason.COLD: "nothing is stored under this key",
+    MissReason.VARY: "only variants for other request fields are stored",
+    MissReason.AUTHORIZATION: "what is stored may not answer requests with credentials",
+    RevalidateReason.STALE: "the stored answer is stale",
+    RevalidateReason.NO_CACHE: "the origin wants to be asked before every use",
+    RevalidateReason.REQUEST: "the request asks for a newer answer, and the site lets it",
+    RevalidateReason.DISTRUSTED: "it was stored before this node lost touch with purges",
+    StaleReason.WHILE_REVALIDATE: "stale, but within stale-while-revalidate: served, and refreshed behind",
+    StaleReason.REQUEST: "stale, but the request takes answers that old",
+    PassReason.METHOD: "only GET and HEAD are answered from the store",
+    PassReason.BODY: "the request has a body",
+    PassReason.PRECONDITION: "If-Match and If-Unmodified-Since are for the origin to judge",
+    PassReason.RANGE: "a part is asked for, and the whole is not stored",
+    RefusedReason.UNKNOWN_HOST: "no site of this node has that host",
+    RefusedReason.LOOP: "CDN-Loop says that the request came through here before",
+    RefusedReason.ONLY_IF_CACHED: "only-if-cached forbids to ask the origin",
+    RefusedReason.METHOD_NOT_ALLOWED: "the method is not forwarded",
+}
+_REMEDIES: dict[str, tuple[str, ...]] = {
+    MissReason.COLD: (
+        "The origin gives a lifetime (Cache-Control with s-maxage or max-age, Expires, CDN-Cache-Control).",
+        "It does so without private, no-store or Set-Cookie.",
+        "The same URL was asked for before, through this node.",
+    ),
+    MissReason.VARY: (
+        "The same URL was asked for before with the same values in the fields that Vary names.",
+    ),
+    MissReason.AUTHORIZATION: ("The origin says public, s-maxage or must-revalidate.",),
+    RevalidateReason.STALE: (
+        "The origin gives a longer lifetime, or stale-while-revalidate.",
+        "It is asked for again after the origin has confirmed or replaced it.",
+    ),
+    RevalidateReason.NO_CACHE: ("The origin does not say no-cache.",),
+    RevalidateReason.REQUEST: ("The request does not say no-cache, or the site does not obey reloads.",),
+    RevalidateReason.DISTRUSTED: ("The origin confirms it once.",),
+    PassReason.METHOD: ("The method is GET or HEAD.",),
+    PassReason.BODY: ("The request has no body.",),
+    PassReason.PRECONDITION: ("The request has neither If-Match nor If-Unmodified-Since.",),
+    PassReason.RANGE: ("The whole was asked for before, and is small enough to be stored.",),
+    RefusedReason.ONLY_IF_CACHED: ("A fresh answer is stored.",),
+}
+
+
+def refused(request: Request, reason: RefusedReason, site: str | None) -> Explanation:
+    """The story of a request that the edge does not take."""
+    return Explanation(
+        url=request.url,
+        method=request.method,
+        site=site,
+        key=None,
+        decision="refused",
+        reason=reason,
+        steps=(Step("site", _MEANING[reason], {"host": request.host}),),
+        variants=(),
+        hit_when=(),
+    )
+
+
+def explain(
+    request: Request,
+    rules: SiteRules,
+    key: str,
+    entries: Sequence[Entry],
+    decision: Decision,
+    now: float,
+) -> Explanation:
+    """The story of a decision: `now` is monotonic."""
+    word, reason, selected = _told(decision)
+    variants = tuple(_variant(entry, now, selected=entry is selected) for entry in entries)
+    steps = (
+        Step(
+            "site",
+            f"host {request.host} belongs to site {rules.name}",
+            {"host": request.host, "site": rules.name},
+        ),
+        Step("key", f"the key is {url_of(key)}", {"url": url_of(key), "method_in_key": False}),
+        Step("rules", "the site's caching rules", _rules(rules)),
+        Step("stored", _count(len(entries)), {"variants": len(entries)}),
+        *(() if selected is None else (_directives(selected),)),
+        Step("decision", f"{word}: {_MEANING[reason]}" if reason else "hit: the stored answer is fresh", {}),
+    )
+    hit_when = _REMEDIES.get(reason, ()) if reason else ()
+    return Explanation(
+        request.url, request.method, rules.name, url_of(key), word, reason, steps, variants, hit_when
+    )
+
+
+def _told(decision: Decision) -> tuple[str, str | None, Entry | None]:
+    match decision:
+        case Hit(entry):
+            return "hit", None, entry
+        case Stale(entry, stale_reason):
+            return "stale", stale_reason, entry
+        case Revalidate(entry, revalidate_reason):
+            return "revalidate", revalidate_reason, entry
+        case Miss(miss_reason):
+            return "miss", miss_reason, None
+        case Pass(pass_reason):
+            return "pass", pass_reason, None
+        case Unavailable():
+            return "refused", RefusedReason.ONLY_IF_CACHED, None
+        case _:
+            assert_never(decision)
+
+
+def _count(count: int) -> str:
+    return (
+        "nothing is stored"
+        if count == 0
+        else "one variant is stored"
+        if count == 1
+        else f"{count} variants are stored"
+    )
+
+
+def _rules(rules: SiteRules) -> dict[str, object]:
+    facts = asdict(rules)
+    facts.pop("compression")
+    facts["encodings"] = list(rules.compression.encodings)
+    return facts
+
+
+def _directives(entry: Entry) -> Step:
+    given = asdict(entry.directives)
+    silent = asdict(ResponseDirectives())
+    facts = {
+        name.replace("_", "-"): sorted(value) if isinstance(value, frozenset) else value
+        for name, value in given.items()
+        if value != silent[name]
+    }
+    fresh = entry.freshness
+    return Step(
+        "freshness",
+        f"lifetime {int(fresh.lifetime)} s from {fresh.source}",
+        {
+            "directives": facts,
+            "stale_while_revalidate": fresh.while_revalidate,
+            "stale_if_error": fresh.if_error,
+            "stale_if_unreachable": fresh.if_unreachable,
+            "must_revalidate": fresh.must_revalidate,
+            "soft_purged": fresh.expired is not None,
+        },
+    )
+
+
+def _variant(entry: Entry, now: float, *, selected: bool) -> StoredVariant:
+    content = entry.content
+    encodings = (
+        sorted(name for name, body in content.encoded.items() if body) if isinstance(content, Stored) else []
+    )
+    own = entry.fields.get("content-encoding")
+    return StoredVariant(
+        status=entry.status,
+        selected=selected,
+        age=int(entry.freshness.age(now)),
+        lifetime=int(entry.freshness.lifetime),
+        lifetime_from=entry.freshness.source,
+        ttl=int(entry.freshness.ttl(now) // 1),
+        size=content.size,
+        encodings=(own or "identity", *encodings),
+        vary=dict(entry.selection),
+        tags=entry.tags,
+        etag=None if entry.etag is None else str(entry.etag),
+    )

@@ -2,22 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, assert_never
 
+from edge import explain as story
 from edge.clock import Clock
+from edge.delivery import Delivery
 from edge.explain import Explanation
-from edge.http.message import Answer, Request
+from edge.fetching import Fetching
+from edge.http.cache_status import cache_status
+from edge.http.dates import format_date, parse_date
+from edge.http.hops import end_to_end, went_through
+from edge.http.message import Answer, Fields, Line, Outcome, Request
+from edge.intake import Exchange
+from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
+from edge.policy.entry import Entry
+from edge.policy.freshness import usable_on_error
+from edge.policy.key import key_of, url_of
+from edge.policy.lookup import lookup
+from edge.policy.reasons import (
+    FORWARDED,
+    MissReason,
+    NotStored,
+    PassReason,
+    RefusedReason,
+    RevalidateReason,
+    StaleReason,
+)
 from edge.policy.rules import SiteRules
 from edge.position import Position
-from edge.purge import Purge
-from edge.store.memory import MemoryStore
+from edge.purge import Purge, mark_of
+from edge.store.memory import MemoryStore, Sweep
 from edge.transform.compress import Compressor
-from edge.upstream.contract import Upstream
+from edge.upstream.collapse import Excused, Failed, Landing, Origin, Own, Shared
+from edge.upstream.contract import Upstream, UpstreamError
+
+logger = logging.getLogger("tepi.edge")
+
+SWEEP = 2000  # entries that a purge drops in one go; the rest is refused at once and dropped behind
+
+ForwardReason = MissReason | RevalidateReason | PassReason
+
+_REFUSALS = {
+    RefusedReason.UNKNOWN_HOST: (421, "No site of this node answers to that host.\n"),
+    RefusedReason.LOOP: (508, "This request has come through this CDN before.\n"),
+    RefusedReason.ONLY_IF_CACHED: (504, "Nothing stored can answer, and only-if-cached forbids to ask.\n"),
+    RefusedReason.METHOD_NOT_ALLOWED: (405, "This method is not allowed here.\n"),
+}
+_FAILURES = {"timeout": 504, "no-healthy-origin": 503, "overloaded": 503}
 
 
 class Pipeline:
-    """From request to answer: site, key, lookup, fetch, store, transform."""
+    """From request to answer: site, key, lookup, fetch, store, transform.
+
+    `identity` names this cache in Via, CDN-Loop and Cache-Status.
+    """
 
     def __init__(
         self,
@@ -29,27 +72,327 @@ class Pipeline:
         compress: Compressor,
         on_background: Callable[[Coroutine[Any, Any, None]], None],
         position: Callable[[], Position],
+        identity: str = "tepi",
     ) -> None:
         self._sites = sites
         self._store = store
-        self._upstream = upstream
         self._clock = clock
-        self._compress = compress
         self._on_background = on_background
-        self._position = position
+        self._identity = identity
+        self._delivery = Delivery(store, compress)
+        self._fetching = Fetching(
+            store=store,
+            upstream=upstream,
+            clock=clock,
+            on_background=on_background,
+            position=position,
+            identity=identity,
+        )
 
     async def handle(self, request: Request) -> Answer:
         """Answer `request`; never raises but for cancellation."""
-        raise NotImplementedError
+        started = self._clock.monotonic()
+        rules = self._sites(host_name(request.host))
+        refused = self._refusal(request, rules)
+        if refused is not None or rules is None:
+            answer = _refusal(refused or RefusedReason.UNKNOWN_HOST, rules)
+        else:
+            x = Exchange(request, rules, key_of(request), started)
+            try:
+                answer = await self._answer(x)
+            except UpstreamError as error:
+                answer = _failure(x, error)
+            except Exception:
+                logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
+                answer = _failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
+        return self._sealed(request, started, answer)
+
+    def _refusal(self, request: Request, rules: SiteRules | None) -> RefusedReason | None:
+        """Why the edge will not take the request any further, or None."""
+        if rules is None:
+            return RefusedReason.UNKNOWN_HOST
+        if went_through(request.fields, self._identity):
+            return RefusedReason.LOOP
+        if request.method in ("TRACE", "CONNECT"):
+            return RefusedReason.METHOD_NOT_ALLOWED
+        return None
+
+    async def _answer(self, x: Exchange) -> Answer:
+        """The decision, and what follows from it. Who waited for another's fetch looks again."""
+        alone = collapsed = False
+        while True:
+            answer: Answer | None
+            decision = self._decide(x)
+            match decision:
+                case Hit(entry):
+                    answer = await self._served(x, entry, None, collapsed=collapsed)
+                case Stale(entry, stale_reason):
+                    self._fetching.refresh(x, entry)
+                    answer = await self._served(x, entry, stale_reason, collapsed=collapsed)
+                case Revalidate(entry, revalidate_reason):
+                    answer, alone = await self._forwarded(x, revalidate_reason, entry, alone=alone)
+                case Miss(miss_reason):
+                    answer, alone = await self._forwarded(x, miss_reason, None, alone=alone)
+                case Pass(pass_reason):
+                    answer = await self._passed(x, pass_reason)
+                case Unavailable():
+                    answer = _refusal(RefusedReason.ONLY_IF_CACHED, x.rules)
+                case _:
+                    assert_never(decision)
+            if answer is not None:
+                return answer
+            collapsed = True
+
+    def _decide(self, x: Exchange) -> Decision:
+        entries = self._fetching.candidates(x.key)
+        return lookup(x.request, entries, x.rules, self._clock.monotonic(), self._fetching.trusted)
+
+    async def _served(
+        self, x: Exchange, entry: Entry, reason: StaleReason | None, *, collapsed: bool
+    ) -> Answer | None:
+        """`entry`, fresh or stale, as it is. None if its body went away before it could be followed."""
+        self._store.use(entry)
+        answer = await self._delivered(x, entry)
+        if answer is None:
+            return None
+        outcome = Outcome("hit" if reason is None else "stale", reason, stored=True, collapsed=collapsed)
+        return self._told(x, self._aged(answer, entry), entry, outcome)
+
+    async def _forwarded(
+        self, x: Exchange, reason: MissReason | RevalidateReason, stale: Entry | None, *, alone: bool
+    ) -> tuple[Answer | None, bool]:
+        """Ask the origin, or wait for who does. Without an answer: look again, alone if the flag says so."""
+        if x.request.method == "HEAD":
+            answer, origin = await self._fetching.head(x, stale)
+            return await self._own(x, answer, reason, origin, NotStored.METHOD), True
+        if not alone:
+            alone = self._goes_alone(x, reason)
+        landing, owner = await self._fetching.go(x, stale, alone=alone)
+        return await self._landed(x, reason, stale, landing, owner=owner)
+
+    def _goes_alone(self, x: Exchange, reason: MissReason | RevalidateReason) -> bool:
+        """Whether another's answer would not be for us, so that waiting for it cannot help."""
+        return (
+            reason in (RevalidateReason.NO_CACHE, RevalidateReason.REQUEST)
+            or "authorization" in x.request.fields
+            or self._fetching.flights.is_shy(x.key, self._clock.monotonic())
+        )
+
+    async def _landed(
+        self,
+        x: Exchange,
+        reason: MissReason | RevalidateReason,
+        stale: Entry | None,
+        landing: Landing,
+        *,
+        owner: bool,
+    ) -> tuple[Answer | None, bool]:
+        """What a fetch brought. Those who only waited look again, for it may not be what they need."""
+        match landing:
+            case Shared(entry, origin):
+                if not owner:
+                    fresh = entry.freshness
+                    return None, fresh.no_cache or fresh.ttl(self._clock.monotonic()) <= 0
+                answer = await self._delivered(x, entry)
+                if answer is None:
+                    return None, True
+                if landing.revalidated:
+                    answer = self._aged(answer, entry)
+                answer = answer.but(fields=answer.fields.plus(*landing.own_lines))
+                verdict = "revalidated" if landing.revalidated else "miss"
+                outcome = _outcome(verdict, reason, origin, stored=landing.stored)
+                return self._told(x, answer, entry, outcome), False
+            case Own(answer, origin, why):
+                if not owner:
+                    return None, why is not NotStored.PURGED
+                return await self._own(x, answer, reason, origin, why), False
+            case Excused(origin):
+                return await self._excused(x, stale, origin, reachable=True), True
+            case Failed(error):
+                answer = await self._excused(x, stale, None, reachable=False)
+                if answer is None:
+                    raise error
+                return answer, False
+            case _:
+                assert_never(landing)
+
+    async def _excused(
+        self, x: Exchange, stale: Entry | None, origin: Origin | None, *, reachable: bool
+    ) -> Answer | None:
+        """`stale` in place of an error, if that is allowed."""
+        if stale is None or stale.order < self._fetching.trusted:
+            return None
+        reason = usable_on_error(stale.freshness, self._clock.monotonic(), reachable=reachable)
+        answer = None if reason is None else await self._delivered(x, stale)
+        if answer is None:
+            return None
+        outcome = Outcome("stale", reason, stored=True)
+        if origin is not None:
+            outcome = replace(outcome, origin_status=origin.status, origin_seconds=origin.seconds)
+        return self._told(x, self._aged(answer, stale), stale, outcome)
+
+    async def _passed(self, x: Exchange, reason: PassReason) -> Answer:
+        """For this client alone; unsafe methods outdate what is stored (RFC 9111 §4.4)."""
+        answer, origin = await self._fetching.passed(x)
+        if isinstance(answer, Answer):
+            return await self._own(x, answer, reason, origin, None)
+        delivered = await self._delivered(x, answer)
+        if delivered is None:
+            raise UpstreamError("reset", x.rules.name, "the answer's body was lost", sent=True)
+        return self._told(x, delivered, answer, _outcome("pass", reason, origin, stored=True))
+
+    async def _own(
+        self, x: Exchange, answer: Answer, reason: ForwardReason, origin: Origin, why: NotStored | None
+    ) -> Answer:
+        """An answer that nobody else gets; `why` tells why it was not stored."""
+        fields = end_to_end(answer.fields).without("x-request-id")
+        date = parse_date(fields.get("date") or "")
+        if date is None:
+            date = int(self._clock.wall())
+            fields = fields.replaced("Date", format_date(date))
+        own = await self._delivery.own(x.request, answer.but(fields=fields), x.rules.compression, date)
+        verdict = "pass" if isinstance(reason, PassReason) else "miss"
+        outcome = _outcome(verdict, reason, origin, stored=False)
+        return own.but(outcome=replace(outcome, site=x.rules.name, key=x.key, detail=why))
+
+    async def _delivered(self, x: Exchange, entry: Entry) -> Answer | None:
+        async def go_on(offset: int) -> AsyncIterator[bytes]:
+            return await self._fetching.rest(x, entry, offset)
+
+        return await self._delivery.entry(x.request, entry, x.rules.compression, go_on)
+
+    def _aged(self, answer: Answer, entry: Entry) -> Answer:
+        """`answer` with the Age of the moment (RFC 9111 §5.1)."""
+        age = str(int(entry.freshness.age(self._clock.monotonic())))
+        return answer.but(fields=answer.fields.plus(("Age", age)))
+
+    def _told(self, x: Exchange, answer: Answer, entry: Entry, outcome: Outcome) -> Answer:
+        now = self._clock.monotonic()
+        ttl, age = int(entry.freshness.ttl(now) // 1), int(entry.freshness.age(now))
+        return answer.but(outcome=replace(outcome, site=x.rules.name, key=x.key, ttl=ttl, age=age))
+
+    def _sealed(self, request: Request, started: float, answer: Answer) -> Answer:
+        """What every answer bears: Via, Cache-Status, Server-Timing, X-Request-Id."""
+        outcome = answer.outcome
+        took = (self._clock.monotonic() - started) * 1000
+        timing = f'tepi;desc="{outcome.verdict}";dur={took:.1f}'
+        if outcome.origin_seconds is not None:
+            timing += f", origin;dur={outcome.origin_seconds * 1000:.1f}"
+        lines: list[Line] = [
+            ("Via", f"1.1 {self._identity}"),
+            ("Cache-Status", self._status(outcome)),
+            ("Server-Timing", timing),
+        ]
+        if request.id:
+            lines.append(("X-Request-Id", request.id))
+        return answer.but(fields=answer.fields.plus(*lines))
+
+    def _status(self, outcome: Outcome) -> str:
+        """This answer's member of Cache-Status (RFC 9211)."""
+        reason = None if outcome.reason == outcome.fwd else outcome.reason
+        return cache_status(
+            self._identity,
+            hit=outcome.verdict in ("hit", "stale"),
+            fwd=outcome.fwd,
+            fwd_status=outcome.origin_status,
+            ttl=outcome.ttl,
+            stored=outcome.stored and outcome.fwd is not None,
+            collapsed=outcome.collapsed,
+            key=None if outcome.key is None else url_of(outcome.key),
+            detail=outcome.detail or reason,
+        )
 
     async def explain(self, request: Request) -> Explanation:
         """What `handle` would do with `request` now, without doing it."""
-        raise NotImplementedError
+        rules = self._sites(host_name(request.host))
+        refused = self._refusal(request, rules)
+        if refused is not None or rules is None:
+            site = None if rules is None else rules.name
+            return story.refused(request, refused or RefusedReason.UNKNOWN_HOST, site)
+        key, now = key_of(request), self._clock.monotonic()
+        entries = self._fetching.candidates(key)
+        decision = lookup(request, entries, rules, now, self._fetching.trusted)
+        return story.explain(request, rules, key, entries, decision, now)
 
     async def purge(self, purge: Purge, at: Position, *, dry_run: bool = False) -> int:
-        """Forget what matches, fills under way included; the number of entries found."""
-        raise NotImplementedError
+        """Forget what matches, fills under way included; the number of entries found.
+
+        `at` is the purge's place in the journal, for the log. Raises ValueError for a value that is no URL.
+        """
+        mark = mark_of(purge, self._site_named(purge.value) if purge.kind == "site" else "")
+        if dry_run:
+            return self._store.count(mark)
+        sweep = self._fetching.strike(mark)
+        if not sweep.step(SWEEP):
+            self._on_background(_finish(sweep))
+        logger.info(
+            "purged",
+            extra={
+                "kind": purge.kind,
+                "value": purge.value,
+                "soft": purge.soft,
+                "entries": sweep.found,
+                "position": at.number,
+            },
+        )
+        return sweep.found
 
     def distrust(self) -> None:
         """Entries filled before now must be revalidated before their next use (after a snapshot)."""
-        raise NotImplementedError
+        self._fetching.trusted = self._fetching.log.advance()
+
+    def _site_named(self, value: str) -> str:
+        """The site that `value`, a name or a host, means."""
+        if self._store.knows_site(value):
+            return value
+        rules = self._sites(host_name(value.lower()))
+        return value if rules is None else rules.name
+
+
+def host_name(host: str) -> str:
+    """`host` less its port."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
+
+
+async def _finish(sweep: Sweep) -> None:
+    """Drop what a large purge found, a slice at a time."""
+    done = False
+    while not done:
+        done = sweep.step(SWEEP)
+        await asyncio.sleep(0)
+
+
+def _outcome(verdict: str, reason: ForwardReason, origin: Origin, *, stored: bool) -> Outcome:
+    return Outcome(
+        verdict,
+        reason,
+        stored=stored,
+        origin=origin.name,
+        origin_status=origin.status,
+        origin_seconds=origin.seconds,
+        fwd=FORWARDED[reason],
+    )
+
+
+def _refusal(reason: RefusedReason, rules: SiteRules | None) -> Answer:
+    status, text = _REFUSALS[reason]
+    return _plain(status, text, Outcome("refused", reason, site=None if rules is None else rules.name))
+
+
+def _failure(x: Exchange, error: UpstreamError) -> Answer:
+    status = _FAILURES.get(error.failure, 502)
+    outcome = Outcome("error", error.failure, site=x.rules.name, key=x.key, origin=error.origin)
+    return _plain(status, f"{HTTPStatus(status).phrase}: the origin could not answer.\n", outcome)
+
+
+def _plain(status: int, text: str, outcome: Outcome) -> Answer:
+    body = text.encode()
+    fields = Fields(
+        (
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+        )
+    )
+    return Answer(status, fields, body, outcome)

@@ -151,7 +151,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an answer came about. `verdict` is the metric's label, `reason` the named reason of a non-hit."""
+    """How an answer came about. `verdict` is the metric's label, `reason` the named reason of a non-hit.
+
+    `fwd` says in RFC 9211's words why the request went forward, `detail` why the answer was not stored.
+    """
 
     verdict: str  # "hit" | "stale" | "revalidated" | "miss" | "pass" | "refused" | "error" | "none"
     reason: str | None = None
@@ -164,3 +167,5 @@ class Outcome:
     origin: str | None = None
     origin_status: int | None = None
     origin_seconds: float | None = None
+    fwd: str | None = None
+    detail: str | None = None

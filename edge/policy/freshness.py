@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from edge.http.cache_control import SILENT_RESPONSE, ResponseDirectives, delta_seconds, parse_response
 from edge.http.cache_control import parse_targeted as parse_targeted_field
-from edge.http.dates import parse_date
+from edge.http.dates import format_date, parse_date
 from edge.http.message import Fields
 from edge.policy.reasons import StaleReason
 from edge.policy.rules import SiteRules
@@ -119,6 +119,14 @@ def response_date(fields: Fields, timing: Timing) -> int:
     return int(timing.heard_at) if date is None else date
 
 
+def dated(fields: Fields, timing: Timing) -> Fields:
+    """`fields` with a Date that can be trusted (RFC 9110 §6.6.1)."""
+    value = fields.get("date")
+    if value is not None and parse_date(value) is not None:
+        return fields
+    return fields.replaced("Date", format_date(int(timing.heard_at)))
+
+
 def freshness(
     status: int, fields: Fields, timing: Timing, rules: SiteRules, governed: tuple[ResponseDirectives, bool]
 ) -> Freshness:
@@ -129,9 +137,7 @@ def freshness(
         status, fields, directives, date
     )
     strict = directives.must_revalidate or directives.proxy_revalidate or directives.no_cache
-    implied = (
-        directives.s_maxage is not None
-    )  # §5.2.2.10: proxy-revalidate, unless RFC 5861's words are there
+    implied = directives.s_maxage is not None  # §5.2.2.10: means proxy-revalidate, but RFC 5861's words win
 
     def window(said: int | None, otherwise: int) -> int:
         if strict:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from edge.http.cache_control import ResponseDirectives, parse_request
-from edge.http.dates import format_date, parse_date
+from edge.http.dates import parse_date
 from edge.http.etags import parse_etag
 from edge.http.hops import end_to_end
-from edge.http.message import Fields, Request
+from edge.http.message import Fields, Line, Request
 from edge.policy.entry import Content, Entry
-from edge.policy.freshness import Freshness, LifetimeSource, Timing, freshness, governing, response_date
+from edge.policy.freshness import (
+    Freshness,
+    LifetimeSource,
+    Timing,
+    dated,
+    freshness,
+    governing,
+    response_date,
+)
 from edge.policy.key import key_of, same_origin_key
 from edge.policy.reasons import NotStored
 from edge.policy.rules import SiteRules
@@ -19,7 +27,7 @@ from edge.position import Position
 
 # What an answer says of one exchange only. Hits get fresh ones, or none.
 _OF_THE_EXCHANGE = frozenset({"age", "cache-status", "server-timing", "x-request-id"})
-_COOKIES = ("set-cookie", "set-cookie2")
+COOKIES = ("set-cookie", "set-cookie2")
 
 
 def judge(
@@ -73,7 +81,8 @@ def _of_the_origin(
         return NotStored.PRIVATE
     if nominated(fields) is None:
         return NotStored.VARY_STAR
-    if not rules.share_set_cookie and any(name in fields for name in _COOKIES):
+    spared = directives.no_cache_fields | directives.private_fields  # by name, so not stored at all
+    if not rules.share_set_cookie and any(name in fields and name not in spared for name in COOKIES):
         return NotStored.SET_COOKIE
     return None
 
@@ -100,10 +109,7 @@ def _of_use(
         return NotStored.COOKIE
     if fresh.ttl(fresh.heard) > 0 and not fresh.no_cache:
         return None
-    if (
-        parse_etag(fields.get("etag")) is not None
-        or parse_date(fields.get("last-modified") or "") is not None
-    ):
+    if _has_validator(fields):
         return None
     if fresh.source is LifetimeSource.NONE:
         return NotStored.NO_FRESHNESS
@@ -121,12 +127,15 @@ def _has_validator(fields: Fields) -> bool:
 def stored_fields(fields: Fields, directives: ResponseDirectives, timing: Timing) -> Fields:
     """What is kept of an answer's fields (§3.1), with a Date that can be trusted (RFC 9110 §6.6.1)."""
     gone = _OF_THE_EXCHANGE | directives.no_cache_fields | directives.private_fields
-    date = fields.get("date")
-    lines = [line for line in end_to_end(fields).lines if line[0].lower() not in gone]
-    if date is None or parse_date(date) is None:
-        lines = [line for line in lines if line[0].lower() != "date"]
-        lines.append(("Date", format_date(int(timing.heard_at))))
-    return Fields(lines)
+    kept = (line for line in end_to_end(fields).lines if line[0].lower() not in gone)
+    return dated(Fields(kept), timing)
+
+
+def left_out(fields: Fields) -> tuple[Line, ...]:
+    """What is not kept, but is for the one who asked."""
+    directives, _ = governing(fields)
+    gone = _OF_THE_EXCHANGE | directives.no_cache_fields | directives.private_fields
+    return tuple(line for line in end_to_end(fields).lines if line[0].lower() in gone)
 
 
 def make_entry(

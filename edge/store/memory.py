@@ -33,6 +33,7 @@ class MemoryStore:
         self.max_object = min(max_object, budget)
         self.size = 0
         self.evictions = 0
+        self.reserved = 0
         self._keys: SortedDict[str, list[Entry]] = SortedDict()
         self._slots: dict[Entry, Slot] = {}
         self._sites: dict[str, dict[Entry, None]] = {}
@@ -110,6 +111,20 @@ class MemoryStore:
             self.size += size - slot.size
             slot.size = size
             self._make_room()
+
+    def reserve(self, size: int) -> bool:
+        """Make room for `size` bytes of a body on its way in; False if too much is on its way already."""
+        if self.reserved + size > self.budget // 2:
+            return False
+        self.reserved += size
+        self.size += size
+        self._make_room()
+        return True
+
+    def release(self, size: int) -> None:
+        """Give back what was reserved."""
+        self.reserved -= size
+        self.size -= size
 
     def drop(self, entry: Entry) -> None:
         """Forget `entry`, if it is stored."""

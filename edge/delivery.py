@@ -1,0 +1,259 @@
+"""From what is stored, or arriving, to what this visitor gets: 304, ranges, an encoding, or all of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from edge.http.etags import parse_etag
+from edge.http.message import Answer, Fields, Line, Request
+from edge.http.ranges import Part, multipart, satisfiable
+from edge.policy.entry import Entry
+from edge.policy.rules import Compression
+from edge.policy.tags import HIDDEN_FIELDS
+from edge.policy.validation import not_modified, range_holds
+from edge.store.content import Stored
+from edge.store.memory import MemoryStore
+from edge.transform.compress import Compressor, Encoded, choose, compressible, decode, encode, undecodable
+from edge.upstream.collapse import Following, close
+
+PROMPT = (
+    0.05  # seconds that a body may take to arrive whole, to be encoded once for all instead of as a stream
+)
+# What a 304 does not repeat: it describes a body that is not there (RFC 9110 §15.4.5).
+_OF_THE_BODY = frozenset(
+    {
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "content-language",
+        "content-range",
+        "accept-ranges",
+    }
+)
+_BODILESS = frozenset({204, 304})
+
+GoOn = Callable[[int], Awaitable[AsyncIterator[bytes]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Makes answers of entries."""
+
+    store: MemoryStore
+    compress: Compressor
+
+    async def entry(self, request: Request, entry: Entry, rules: Compression, go_on: GoOn) -> Answer | None:
+        """`entry` as `request` wants it; None if its body can no longer be had from the first byte.
+
+        `go_on` fetches the rest of the body from an offset on, for a reader who was left behind.
+        """
+        content = entry.content
+        assert isinstance(content, Stored)
+        fields = request.fields
+        if request.method == "GET" and "range" in fields and entry.status == 200:
+            ranged = await self._ranged(request, entry, content)
+            if ranged is not None:
+                return ranged
+        coding = self._coding(request, entry, content, rules)
+        if not_modified(fields, entry.status, entry.fields, entry.date):
+            return Answer(304, _unmodified(self._lines(entry, content, coding, rules)))
+        if request.method == "HEAD":
+            if coding is not None and content.identity is not None:
+                coding = coding if await self._encoded(entry, content, coding) is not None else None
+            return Answer(entry.status, Fields(self._lines(entry, content, coding, rules)))
+        if content.identity is None:
+            return await self._arriving(entry, content, coding, rules, go_on)
+        if coding is not None:
+            encoded = await self._encoded(entry, content, coding)
+            if encoded is not None:
+                return Answer(entry.status, Fields(self._lines(entry, content, coding, rules)), encoded)
+        undone = undecodable(fields, entry.fields)
+        if undone is not None:
+            plain = decode(undone, content.identity, self.store.max_object)
+            if plain is not None:
+                return Answer(entry.status, _decoded(entry.fields, len(plain)), plain)
+        return Answer(entry.status, Fields(self._lines(entry, content, None, rules)), content.identity)
+
+    async def own(self, request: Request, answer: Answer, rules: Compression, date: int) -> Answer:
+        """An answer that is this visitor's alone, as he wants it."""
+        status, fields, body = answer.status, visible(answer.fields), answer.body
+        if request.method in ("GET", "HEAD") and not_modified(request.fields, status, fields, date):
+            await close(body)
+            return replace(answer, status=304, fields=_unmodified(fields.lines), body=b"")
+        if request.method == "HEAD" or body == b"":
+            return replace(answer, fields=fields)
+        size = len(body) if isinstance(body, bytes) else _length(fields)
+        if not compressible(status, fields, size, rules):
+            return replace(answer, fields=fields)
+        coding = choose(request.fields, rules)
+        encoded = (
+            body
+            if coding is None
+            else encode(coding, body)
+            if isinstance(body, bytes)
+            else Encoded(body, coding)
+        )
+        size = len(encoded) if isinstance(encoded, bytes) else size if coding is None else None
+        return replace(
+            answer, fields=Fields(_encoded_lines(fields.lines, coding, size, varies=True)), body=encoded
+        )
+
+    def _coding(self, request: Request, entry: Entry, content: Stored, rules: Compression) -> str | None:
+        """The encoding that this visitor would get."""
+        if not self._is_compressible(entry, content, rules):
+            return None
+        return choose(request.fields, rules)
+
+    def _is_compressible(self, entry: Entry, content: Stored, rules: Compression) -> bool:
+        known = content.compressible
+        if known is not None and known[0] is rules:
+            return known[1]
+        size = content.size if content.identity is not None else _length(entry.fields)
+        verdict = compressible(entry.status, entry.fields, size, rules)
+        content.compressible = (rules, verdict)
+        return verdict
+
+    async def _encoded(self, entry: Entry, content: Stored, coding: str) -> bytes | None:
+        made = content.encoded.get(coding)
+        if made is None:
+            made = await self.compress.encoded(content, coding)
+            self.store.reweigh(entry)
+        return made or None
+
+    def _lines(
+        self, entry: Entry, content: Stored, coding: str | None, rules: Compression
+    ) -> tuple[Line, ...]:
+        """What visitors see of the fields under `coding`; made once for a body that is whole."""
+        lines = content.lines.get(coding)
+        if lines is None:
+            if content.identity is None:
+                size = _length(entry.fields) if coding is None else None
+            else:
+                size = (
+                    len(content.identity) if coding is None else len(content.encoded.get(coding, b"")) or None
+                )
+            varies = self._is_compressible(entry, content, rules)
+            shown = visible(entry.fields)
+            lines = _encoded_lines(
+                shown.lines, coding, None if entry.status in _BODILESS else size, varies=varies
+            )
+            if (
+                content.identity is not None
+                and coding is None
+                and not varies
+                and "accept-ranges" not in shown
+            ):
+                lines = (*lines, ("Accept-Ranges", "bytes")) if entry.status == 200 else lines
+            if content.identity is not None and (coding is None or size is not None):
+                content.lines[coding] = lines
+        return lines
+
+    async def _arriving(
+        self, entry: Entry, content: Stored, coding: str | None, rules: Compression, go_on: GoOn
+    ) -> Answer | None:
+        fill = content.fill
+        if fill is None or not fill.joinable:
+            return None
+        reader = fill.attach()
+        if coding is not None and await fill.finished(PROMPT) and content.identity is not None:
+            await reader.aclose()
+            encoded = await self._encoded(entry, content, coding)
+            if encoded is not None:
+                return Answer(entry.status, Fields(self._lines(entry, content, coding, rules)), encoded)
+            return Answer(entry.status, Fields(self._lines(entry, content, None, rules)), content.identity)
+        body: AsyncIterator[bytes] = Following(reader, go_on)
+        if coding is not None:
+            body = Encoded(body, coding)
+        return Answer(entry.status, Fields(self._lines(entry, content, coding, rules)), body)
+
+    async def _ranged(self, request: Request, entry: Entry, content: Stored) -> Answer | None:
+        """206 or 416 from a whole body (RFC 9110 §14.2); None: the whole is to be sent."""
+        if not range_holds(request.fields, entry.fields, entry.date) or "content-encoding" in entry.fields:
+            return None
+        if not_modified(request.fields, entry.status, entry.fields, entry.date):
+            return None  # §13.2.2: If-None-Match and If-Modified-Since come first
+        if content.identity is None and (content.fill is None or not await content.fill.finished()):
+            return None
+        body = content.identity
+        if body is None:
+            return None
+        parts = satisfiable(request.fields.get("range") or "", len(body))
+        if parts is None:
+            return None
+        shown = visible(entry.fields).without("content-length")
+        if not parts:
+            lost = shown.without("etag", "last-modified", "content-type")
+            return Answer(416, lost.plus(("Content-Range", f"bytes */{len(body)}"), ("Content-Length", "0")))
+        return _parts(shown, body, parts, f"{entry.etag} {entry.date} {entry.key}")
+
+
+def _parts(fields: Fields, body: bytes, parts: tuple[Part, ...], seed: str) -> Answer:
+    if len(parts) == 1:
+        part = parts[0]
+        fields = fields.plus(("Content-Range", part.of(len(body))), ("Content-Length", str(part.size)))
+        return Answer(206, fields, body[part.first : part.last + 1])
+    boundary = blake2b(seed.encode(), digest_size=16).hexdigest()
+    joined = multipart(body, parts, fields.get("content-type"), boundary)
+    return Answer(
+        206,
+        fields.without("content-type").plus(
+            ("Content-Type", f"multipart/byteranges; boundary={boundary}"),
+            ("Content-Length", str(len(joined))),
+        ),
+        joined,
+    )
+
+
+def visible(fields: Fields) -> Fields:
+    """`fields` less those that are for caches only."""
+    return fields.without(*HIDDEN_FIELDS)
+
+
+def _encoded_lines(
+    lines: tuple[Line, ...], coding: str | None, size: int | None, *, varies: bool
+) -> tuple[Line, ...]:
+    """`lines` for a body of `size` bytes (None: not known) in `coding`. `varies`: other encodings exist."""
+    made: list[Line] = []
+    vary: list[str] = []
+    for name, value in lines:
+        lower = name.lower()
+        if lower == "content-length":
+            continue
+        if varies and lower == "vary":
+            vary.append(value)
+        elif coding is not None and lower == "etag":
+            made.append((name, _weak(value)))
+        elif coding is None or lower != "accept-ranges":
+            made.append((name, value))
+    if varies:
+        said = ", ".join(vary)
+        listed = any(part.strip().lower() == "accept-encoding" for part in said.split(","))
+        made.append(("Vary", said if listed else f"{said}, Accept-Encoding" if said else "Accept-Encoding"))
+    if coding is not None:
+        made.append(("Content-Encoding", coding))
+    if size is not None:
+        made.append(("Content-Length", str(size)))
+    return tuple(made)
+
+
+def _weak(value: str) -> str:
+    """An entity tag for other bytes that mean the same (RFC 9110 §8.8.1)."""
+    tag = parse_etag(value)
+    return value if tag is None else str(replace(tag, weak=True))
+
+
+def _decoded(fields: Fields, size: int) -> Fields:
+    lines = _encoded_lines(visible(fields).without("content-encoding").lines, None, size, varies=True)
+    return Fields((name, _weak(value) if name.lower() == "etag" else value) for name, value in lines)
+
+
+def _unmodified(lines: tuple[Line, ...]) -> Fields:
+    kept = Fields(line for line in lines if line[0].lower() not in _OF_THE_BODY)
+    return kept.without("last-modified") if "etag" in kept else kept
+
+
+def _length(fields: Fields) -> int | None:
+    value = fields.get("content-length")
+    return int(value) if value is not None and value.isascii() and value.isdigit() else None

@@ -1,0 +1,316 @@
+"""Asking the origin: one flight for all who want the same, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
+
+from edge.clock import Clock
+from edge.http.dates import parse_date
+from edge.http.etags import parse_etag
+from edge.http.forwarding import towards_commerce, towards_origin
+from edge.http.message import Answer, Request
+from edge.http.ranges import content_range
+from edge.intake import Exchange, Heard, Intake, own_of
+from edge.policy.entry import Entry
+from edge.policy.freshness import Freshness, Timing, usable_on_error
+from edge.policy.invalidation import invalidated, is_unsafe
+from edge.policy.reasons import NotStored
+from edge.policy.statuses import is_error
+from edge.policy.storing import COOKIES, judge
+from edge.policy.validation import asking, can_ask, confirmed_by_head, selected_by, unconditional
+from edge.policy.vary import select
+from edge.position import Position
+from edge.purge import Keys, Mark, PurgeLog
+from edge.store.content import Stored
+from edge.store.fill import Cut
+from edge.store.memory import MemoryStore, Sweep
+from edge.upstream.collapse import (
+    Excused,
+    Failed,
+    Flight,
+    FlightKey,
+    Flights,
+    Landing,
+    Origin,
+    Own,
+    Shared,
+    close,
+)
+from edge.upstream.contract import Upstream, UpstreamError
+
+logger = logging.getLogger("tepi.edge")
+
+SHY_SECONDS = 60.0  # how long requests do not wait for each other after an unshareable answer
+# These speak of the answer, not of the request that got it: the next answer will most likely be the same.
+_LASTING = frozenset(
+    {
+        NotStored.STATUS,
+        NotStored.NO_STORE,
+        NotStored.PRIVATE,
+        NotStored.SET_COOKIE,
+        NotStored.NO_FRESHNESS,
+        NotStored.BORN_STALE,
+        NotStored.VARY_STAR,
+    }
+)
+# These say nothing against what was stored before.
+_OF_THE_ASKER = frozenset(
+    {NotStored.REQUEST_NO_STORE, NotStored.SET_COOKIE, NotStored.AUTHORIZATION, NotStored.COOKIE}
+)
+
+
+class Fetching:
+    """The side of the pipeline that faces the origin."""
+
+    def __init__(
+        self,
+        *,
+        store: MemoryStore,
+        upstream: Upstream,
+        clock: Clock,
+        on_background: Callable[[Coroutine[Any, Any, None]], None],
+        position: Callable[[], Position],
+        identity: str,
+    ) -> None:
+        self._store = store
+        self._upstream = upstream
+        self._clock = clock
+        self._on_background = on_background
+        self._position = position
+        self._identity = identity
+        self.flights = Flights()
+        self.log = PurgeLog()
+        self._intake = Intake(store, self.flights, self.log)
+        self.trusted = 0  # entries of an older order must be revalidated before their next use
+
+    def candidates(self, key: str) -> Sequence[Entry]:
+        """All that could answer a request for `key`: what is stored, and what is arriving."""
+        stored = self._store.get(key)
+        arriving = tuple(self.flights.filling(key))
+        return (*stored, *arriving) if arriving else stored
+
+    async def go(self, x: Exchange, stale: Entry | None, *, alone: bool) -> tuple[Landing, bool]:
+        """Fetch, or wait for who fetches the same; how it ended, and whether the fetch was our own."""
+        key = self._flight_key(x)
+        if not alone:
+            under_way = self.flights.find(key)
+            if under_way is not None:
+                return await under_way.wait(owner=False), False
+        flight = self._flight(key)
+        if not alone:
+            self.flights.open(flight)
+        self._on_background(self._fly(flight, x, stale))
+        try:
+            return await flight.wait(owner=True), True
+        except asyncio.CancelledError:
+            if flight.landing.done() and isinstance(landing := flight.landing.result(), Own):
+                self._on_background(close(landing.answer.body))
+            raise
+
+    def refresh(self, x: Exchange, stale: Entry) -> None:
+        """Fetch behind a visitor's back, unless somebody does already."""
+        key = self._flight_key(x)
+        if self.flights.find(key) is None:
+            flight = self._flight(key, pinned=True)
+            self.flights.open(flight)
+            behind = replace(x, request=replace(x.request, method="GET", on_interim=None))
+            self._on_background(self._fly(flight, behind, stale))
+
+    async def passed(self, x: Exchange) -> tuple[Answer | Entry, Origin]:
+        """Ask for this client alone, his conditions and ranges untouched; forget what the answer outdates."""
+        request = x.request
+        try:
+            heard = await self._ask(x, request)
+        except UpstreamError as error:
+            if error.sent and is_unsafe(request.method):
+                self.invalidate((x.key,))  # it may have been done all the same
+            raise
+        answer = heard.answer
+        outdated = invalidated(request, answer.status, answer.fields)
+        if outdated:
+            self.invalidate(outdated)
+        if request.method == "POST" and "content-encoding" not in answer.fields:
+            fresh = judge(request, answer.status, answer.fields, heard.timing, x.rules)
+            if isinstance(fresh, Freshness):
+                flight = self._flight((x.key, ()))
+                self._on_background(self._tend(flight, self._take(flight, x, heard, fresh, None)))
+                landing = await flight.wait(owner=True)
+                if isinstance(landing, Shared):
+                    return landing.entry, heard.origin
+        return answer, heard.origin
+
+    async def head(self, x: Exchange, stale: Entry | None) -> tuple[Answer, Origin]:
+        """Ask by HEAD. A 200 updates what is stored, or tells that it is obsolete (RFC 9111 §4.3.5)."""
+        flight = self._flight((x.key, ()))
+        try:
+            heard = await self._ask(x, _plain(unconditional(x.request)))
+            if stale is not None and is_whole(stale) and heard.answer.status == stale.status == 200:
+                if confirmed_by_head(stale, heard.answer.fields):
+                    self._intake.freshen(flight, x, stale, heard)
+                else:
+                    self._store.drop(stale)
+            return heard.answer, heard.origin
+        finally:
+            self.log.end(flight.order)
+
+    async def rest(self, x: Exchange, entry: Entry, offset: int) -> AsyncIterator[bytes]:
+        """`entry`'s body from `offset` on, fetched anew. Raises Cut if the origin's is another by now."""
+        fields = [("Range", f"bytes={offset}-")]
+        if entry.etag is not None and not entry.etag.weak:
+            fields.append(("If-Range", str(entry.etag)))
+        sent = unconditional(replace(x.request, method="GET", on_interim=None))
+        answer = (await self._ask(x, _plain(replace(sent, fields=sent.fields.plus(*fields))))).answer
+        body = answer.body
+        if _same_representation(entry, answer) and not isinstance(body, bytes):
+            part = content_range(answer.fields.get("content-range"))
+            if answer.status == 206 and part is not None and part[0].first == offset:
+                return body
+            if answer.status == 200:
+                return _after(body, offset)
+        await close(body)
+        raise Cut(f"the rest from byte {offset} on could not be had")
+
+    def strike(self, mark: Mark) -> Sweep:
+        """Refuse from now on what `mark` strikes: what is stored, arriving, or still being asked for."""
+        self.log.record(mark)
+        for entry in self.flights.all_filling():
+            if mark.strikes(entry.key, entry.site, entry.tags):
+                self.flights.leave(entry)
+        return self._store.strike(mark, self._clock.monotonic())
+
+    def invalidate(self, keys: tuple[str, ...]) -> None:
+        """Forget what is stored or arriving under `keys`."""
+        sweep = self.strike(Keys(keys))
+        while not sweep.step(1000):
+            pass
+
+    def _flight(self, key: FlightKey, *, pinned: bool = False) -> Flight:
+        return Flight(key, self.log.begin(), self._position(), pinned=pinned)
+
+    def _flight_key(self, x: Exchange) -> FlightKey:
+        """The key, and the variant if what is stored tells on what it depends."""
+        stored = self._store.get(x.key)
+        if not stored or not stored[-1].selection:
+            return x.key, ()
+        return x.key, select(tuple(name for name, _ in stored[-1].selection), x.request.fields)
+
+    async def _ask(self, x: Exchange, request: Request) -> Heard:
+        asked = self._clock.monotonic()
+        outbound = towards_origin(request, self._identity)
+        prefix = x.rules.commerce_prefix
+        if prefix is not None and (
+            request.path == prefix or request.path.startswith(f"{prefix.rstrip('/')}/")
+        ):
+            outbound = towards_commerce(outbound, x.rules.name)
+        answer = await self._upstream.fetch(x.rules.name, outbound)
+        return Heard(answer, Timing(asked, self._clock.monotonic(), self._clock.wall()))
+
+    async def _fly(self, flight: Flight, x: Exchange, stale: Entry | None) -> None:
+        flight.depart()
+        await self._tend(flight, self._fetch(flight, x, stale))
+
+    async def _tend(self, flight: Flight, flying: Coroutine[Any, Any, None]) -> None:
+        """See that `flight` lands, whatever comes."""
+        try:
+            await flying
+        except UpstreamError as error:
+            flight.land(Failed(error))
+        except Cut as cut:
+            logger.debug("fill given up", extra={"key": flight.key[0], "why": str(cut)})
+        except Exception:
+            logger.exception("a fetch ended unexpectedly", extra={"key": flight.key[0]})
+        finally:
+            self.flights.close(flight)
+            self.log.end(flight.order)
+            flight.land(Failed(UpstreamError("reset", flight.key[0], "the fetch was given up", sent=True)))
+
+    async def _fetch(self, flight: Flight, x: Exchange, stale: Entry | None) -> None:
+        asked_about = stale if stale is not None and is_whole(stale) and can_ask(stale) else None
+        plain = unconditional(x.request)
+        heard = await self._ask(x, _plain(plain if asked_about is None else asking(x.request, asked_about)))
+        if asked_about is not None and heard.answer.status == 304:
+            if selected_by(asked_about, heard.answer.fields):
+                flight.land(self._confirmed(flight, x, asked_about, heard))
+                return
+            # The 304 speaks of another representation than ours: ask for the whole (RFC 9111 §4.3.3).
+            heard = await self._ask(x, _plain(plain))
+        answer = heard.answer
+        if stale is not None and is_error(answer.status) and self.excuses(stale, heard.timing.heard):
+            await close(answer.body)
+            flight.land(Excused(heard.origin))
+            return
+        fresh = judge(x.request, answer.status, answer.fields, heard.timing, x.rules)
+        if isinstance(fresh, NotStored):
+            await self._disown(flight, x, stale, Own(answer, heard.origin, fresh))
+        else:
+            await self._take(flight, x, heard, fresh, stale)
+
+    def excuses(self, stale: Entry, now: float) -> bool:
+        """Whether `stale` may stand in for an error that the origin answered."""
+        trusted = stale.order >= self.trusted
+        return trusted and usable_on_error(stale.freshness, now, reachable=True) is not None
+
+    def _confirmed(self, flight: Flight, x: Exchange, stale: Entry, heard: Heard) -> Landing:
+        """The origin says that `stale` still holds."""
+        newer = self._intake.freshen(flight, x, stale, heard)
+        if isinstance(newer, NotStored):
+            return own_of(x, stale, heard, newer)
+        cookies: tuple[tuple[str, str], ...] = ()
+        if not x.rules.share_set_cookie:
+            cookies = tuple(line for line in heard.answer.fields.lines if line[0].lower() in COOKIES)
+        return Shared(newer, heard.origin, revalidated=True, own_lines=cookies)
+
+    async def _take(
+        self, flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, stale: Entry | None
+    ) -> None:
+        struck = await self._intake.take(flight, x, heard, fresh, stale)
+        if struck is not None:
+            await self._disown(flight, x, stale, Own(heard.answer, heard.origin, struck))
+
+    async def _disown(self, flight: Flight, x: Exchange, stale: Entry | None, own: Own) -> None:
+        """The answer is for its asker alone."""
+        if own.reason in _LASTING:
+            self.flights.note_shy(x.key, self._clock.monotonic() + SHY_SECONDS)
+        if stale is not None and own.reason not in _OF_THE_ASKER and own.answer.status < 500:
+            self._store.drop(stale)
+        flight.land(own)
+        if not flight.owner_aboard:
+            await close(own.answer.body)
+
+
+def is_whole(entry: Entry) -> bool:
+    """Whether `entry`'s body is all there."""
+    return isinstance(entry.content, Stored) and entry.content.identity is not None
+
+
+def _plain(request: Request) -> Request:
+    """`request` for the body as it is: the edge encodes it by itself."""
+    return replace(request, fields=request.fields.replaced("Accept-Encoding", "identity"))
+
+
+def _same_representation(entry: Entry, answer: Answer) -> bool:
+    """Whether `answer` surely bears the same bytes as `entry`."""
+    tag = parse_etag(answer.fields.get("etag"))
+    if entry.etag is not None:
+        return tag is not None and tag.is_strongly(entry.etag)
+    modified = answer.fields.get("last-modified")
+    return (
+        modified is not None
+        and entry.last_modified is not None
+        and parse_date(modified) == entry.last_modified
+    )
+
+
+async def _after(body: AsyncIterator[bytes], offset: int) -> AsyncIterator[bytes]:
+    """`body` less its first `offset` bytes."""
+    left = offset
+    async for chunk in body:
+        if left >= len(chunk):
+            left -= len(chunk)
+        else:
+            yield chunk[left:]
+            left = 0

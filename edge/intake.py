@@ -1,0 +1,159 @@
+"""An answer's way into the store: shared as it arrives, kept when it is whole and no purge came meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from edge.http.hops import end_to_end
+from edge.http.message import Answer, Fields, Request
+from edge.policy.entry import Entry
+from edge.policy.freshness import Freshness, Timing, dated
+from edge.policy.reasons import NotStored
+from edge.policy.rules import SiteRules
+from edge.policy.storing import COOKIES, judge, left_out, make_entry
+from edge.policy.validation import updated
+from edge.purge import PurgeLog
+from edge.store.content import Stored
+from edge.store.fill import Fill
+from edge.store.memory import MemoryStore
+from edge.upstream.collapse import Flight, Flights, Origin, Own, Shared, close
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request on its way through the edge. `started` is monotonic."""
+
+    request: Request
+    rules: SiteRules
+    key: str
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The head of an origin's answer, and when it came."""
+
+    answer: Answer
+    timing: Timing
+
+    @property
+    def origin(self) -> Origin:
+        seconds = self.timing.heard - self.timing.asked
+        return Origin(self.answer.status, seconds, self.answer.outcome.origin)
+
+
+class Intake:
+    """Takes answers in for the store, under the order of purges."""
+
+    def __init__(self, store: MemoryStore, flights: Flights, log: PurgeLog) -> None:
+        self._store = store
+        self._flights = flights
+        self._log = log
+
+    async def take(
+        self, flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, stale: Entry | None = None
+    ) -> NotStored | None:
+        """Land `flight` with an entry that can be followed as it arrives; store it when it is whole.
+
+        If a purge has struck meanwhile nothing is landed, and the reason returned.
+        """
+        body = heard.answer.body
+        too_large = self._is_too_large(heard.answer.fields)
+        if isinstance(body, bytes):
+            content = Stored(body)
+        else:
+            content = Stored(None, Fill(0 if too_large else self._store.max_object))
+        entry = _entry(flight, x, heard, fresh, content)
+        mark = self._log.struck(flight.order, entry.key, entry.site, entry.tags)
+        if mark is not None and not mark.soft:
+            return NotStored.PURGED
+        self._flights.note_shareable(x.key)
+        flight.land(
+            Shared(entry, heard.origin, stored=not too_large, own_lines=left_out(heard.answer.fields))
+        )
+        if content.fill is not None and not isinstance(body, bytes):
+            self._flights.join(entry)
+            self._flights.close(flight)
+            await self._pour(entry, content.fill, body)
+            if not content.fill.keeping:
+                if stale is not None:
+                    self._store.drop(stale)
+                return None
+            content.complete()
+        mark = self._log.struck(flight.order, entry.key, entry.site, entry.tags)
+        if mark is not None and mark.soft:
+            entry = replace(entry, freshness=fresh.expired_at(heard.timing.heard))
+        if mark is None or mark.soft:
+            self._store.put(entry)
+        return None
+
+    def freshen(self, flight: Flight, x: Exchange, stale: Entry, heard: Heard) -> Entry | NotStored:
+        """`stale` with the fields of a 304 or of a HEAD's 200, or why it is kept no longer (§4.3.4)."""
+        newer = dated(end_to_end(heard.answer.fields), heard.timing)
+        if not x.rules.share_set_cookie:
+            newer = newer.without(*COOKIES)
+        merged = updated(stale.fields, newer)
+        x = replace(x, request=replace(x.request, method="GET"))
+        fresh = judge(x.request, stale.status, merged, heard.timing, x.rules)
+        content = stale.content
+        assert isinstance(content, Stored)
+        if isinstance(fresh, NotStored):
+            self._store.drop(stale)
+            return fresh
+        whole = replace(heard, answer=Answer(stale.status, merged))
+        entry = _entry(flight, x, whole, fresh, content.renewed())
+        if [name for name, _ in entry.selection] == [name for name, _ in stale.selection]:
+            entry = replace(entry, selection=stale.selection)
+        mark = self._log.struck(flight.order, entry.key, entry.site, entry.tags)
+        if mark is not None and not mark.soft:
+            self._store.drop(stale)
+            return NotStored.PURGED
+        if mark is not None:
+            entry = replace(entry, freshness=fresh.expired_at(heard.timing.heard))
+        if not self._store.swap(stale, entry):
+            self._store.put(entry)
+        return entry
+
+    def _is_too_large(self, fields: Fields) -> bool:
+        length = fields.get("content-length")
+        return length is not None and length.isdigit() and int(length) > self._store.max_object
+
+    async def _pour(self, entry: Entry, fill: Fill, body: AsyncIterator[bytes]) -> None:
+        reserved = 0
+
+        def may_grow(size: int) -> bool:
+            nonlocal reserved
+            if not self._store.reserve(size):
+                return False
+            reserved += size
+            return True
+
+        try:
+            await fill.pour(body, may_grow)
+        finally:
+            self._store.release(reserved)
+            self._flights.leave(entry)
+            await close(body)
+
+
+def _entry(flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, content: Stored) -> Entry:
+    return make_entry(
+        x.request,
+        heard.answer.status,
+        heard.answer.fields,
+        heard.timing,
+        fresh,
+        content,
+        site=x.rules.name,
+        order=flight.order,
+        position=flight.position,
+    )
+
+
+def own_of(x: Exchange, stale: Entry, heard: Heard, reason: NotStored) -> Own:
+    """What a 304 confirmed, for the asker alone."""
+    content = stale.content
+    assert isinstance(content, Stored) and content.identity is not None
+    fields = dated(updated(stale.fields, end_to_end(heard.answer.fields)), heard.timing)
+    return Own(Answer(stale.status, fields, content.identity), heard.origin, reason)

@@ -1,0 +1,199 @@
+"""Collapsing: one fetch, many waiters. What was fetched is shared only once it has proved shareable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+from edge.http.message import Answer, Line
+from edge.policy.entry import Entry
+from edge.policy.reasons import NotStored
+from edge.policy.vary import Selection
+from edge.position import Position
+from edge.store.content import Stored
+from edge.store.fill import Lagged, Reader
+from edge.upstream.contract import UpstreamError
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the origin said first: for Cache-Status, Server-Timing, log and metrics."""
+
+    status: int
+    seconds: float  # until its head was there
+    name: str | None = None  # which of the site's origins it was
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """An entry that every fitting request may use; its body may still be arriving."""
+
+    entry: Entry
+    origin: Origin
+    stored: bool = True  # whether the store takes it
+    revalidated: bool = False
+    own_lines: tuple[Line, ...] = ()  # what is not stored, for the one who asked
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """An answer for the one who fetched it, and why nobody else may have it."""
+
+    answer: Answer
+    origin: Origin
+    reason: NotStored
+
+
+@dataclass(frozen=True, slots=True)
+class Excused:
+    """The origin answered with an error, for which the stale entry stands in."""
+
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No answer could be had."""
+
+    error: UpstreamError
+
+
+FlightKey = tuple[str, Selection]  # the entry's key, and the variant as far as it is known
+Landing = Shared | Own | Excused | Failed
+
+
+class Flight:
+    """One fetch under way for a key. `landing` tells how it ended, as soon as the head shows it.
+
+    `order` and `position` tell which purges the node had seen when it began.
+    A `pinned` one goes on without passengers.
+    """
+
+    __slots__ = ("_task", "key", "landing", "order", "owner_aboard", "passengers", "pinned", "position")
+
+    def __init__(self, key: FlightKey, order: int, position: Position, *, pinned: bool = False) -> None:
+        self.key = key
+        self.order = order
+        self.position = position
+        self.pinned = pinned
+        self.passengers = 0
+        self.owner_aboard = not pinned
+        self.landing: asyncio.Future[Landing] = asyncio.get_running_loop().create_future()
+        self._task: asyncio.Task[object] | None = None
+
+    def depart(self) -> None:
+        """The running task is the one that fetches."""
+        self._task = asyncio.current_task()
+
+    def land(self, landing: Landing) -> None:
+        """Tell everybody aboard."""
+        if not self.landing.done():
+            self.landing.set_result(landing)
+
+    async def wait(self, *, owner: bool) -> Landing:
+        """The landing. When the last one aboard gives up before it, so does the fetch."""
+        self.passengers += 1
+        try:
+            return await asyncio.shield(self.landing)
+        except asyncio.CancelledError:
+            if owner:
+                self.owner_aboard = False
+            raise
+        finally:
+            self.passengers -= 1
+            abandoned = self.passengers == 0 and not self.pinned and not self.landing.done()
+            if abandoned and self._task is not None:
+                self._task.cancel()
+
+
+class Flights:
+    """What is under way: per key one fetch whose head is awaited, and entries whose bodies are arriving."""
+
+    __slots__ = ("_aloft", "_filling", "_shy", "_shy_limit")
+
+    def __init__(self, shy_limit: int = 10_000) -> None:
+        self._aloft: dict[FlightKey, Flight] = {}
+        self._filling: dict[str, list[Entry]] = {}
+        self._shy: dict[str, float] = {}
+        self._shy_limit = shy_limit
+
+    def find(self, key: FlightKey) -> Flight | None:
+        """The fetch to wait for, if there is one."""
+        return self._aloft.get(key)
+
+    def open(self, flight: Flight) -> None:
+        """Let others wait for `flight`."""
+        self._aloft[flight.key] = flight
+
+    def close(self, flight: Flight) -> None:
+        """Nobody new may wait for `flight`."""
+        if self._aloft.get(flight.key) is flight:
+            del self._aloft[flight.key]
+
+    def filling(self, key: str) -> Iterator[Entry]:
+        """Entries whose bodies are arriving and can be followed from the first byte."""
+        for entry in self._filling.get(key, ()):
+            content = entry.content
+            if isinstance(content, Stored) and content.fill is not None and content.fill.joinable:
+                yield entry
+
+    def join(self, entry: Entry) -> None:
+        """Let others follow `entry`'s body."""
+        self._filling.setdefault(entry.key, []).append(entry)
+
+    def leave(self, entry: Entry) -> None:
+        """Nobody new may follow `entry`'s body."""
+        entries = self._filling.get(entry.key)
+        if entries is not None and entry in entries:
+            entries.remove(entry)
+            if not entries:
+                del self._filling[entry.key]
+
+    def all_filling(self) -> list[Entry]:
+        """Every entry whose body is arriving."""
+        return [entry for entries in self._filling.values() for entry in entries]
+
+    def is_shy(self, key: str, now: float) -> bool:
+        """Whether answers under `key` lately proved unshareable: waiting for one would only cost time."""
+        until = self._shy.get(key)
+        return until is not None and now < until
+
+    def note_shy(self, key: str, until: float) -> None:
+        """Answers under `key` are unshareable, at least until then."""
+        self._shy.pop(key, None)
+        if len(self._shy) >= self._shy_limit:
+            del self._shy[next(iter(self._shy))]
+        self._shy[key] = until
+
+    def note_shareable(self, key: str) -> None:
+        """An answer under `key` proved shareable."""
+        self._shy.pop(key, None)
+
+
+class Following(AsyncIterator[bytes]):
+    """A body followed as it arrives; a reader that is left behind goes on with a fetch of his own."""
+
+    __slots__ = ("_go_on", "_source")
+
+    def __init__(self, reader: Reader, go_on: Callable[[int], Awaitable[AsyncIterator[bytes]]]) -> None:
+        self._source: AsyncIterator[bytes] = reader
+        self._go_on = go_on
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._source)
+        except Lagged as lagged:
+            self._source = await self._go_on(lagged.offset)
+            return await anext(self._source)
+
+    async def aclose(self) -> None:
+        """Want no more."""
+        await close(self._source)
+
+
+async def close(body: bytes | AsyncIterator[bytes]) -> None:
+    """Give up a body that nobody will read."""
+    aclose = getattr(body, "aclose", None)
+    if aclose is not None:
+        await aclose()
