@@ -6,49 +6,50 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-import aiohttp
 import click
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from control.cli.options import control_options, need_control
+from control.client import connected
 from edge.config import read_toml
 from edge.problems import Refused, problems_of
 from geo.dns.settings import DnsSettings
 from geo.lookup import BadDatabase, open_database
 from geo.where import BadAddress, explain_where
 
-TIMEOUT = aiohttp.ClientTimeout(total=10)
 HEALTH_STYLES = {"healthy": "green", "unknown": "yellow", "draining": "yellow", "unhealthy": "red"}
 
 
 @click.command("where")
 @click.argument("address")
 @click.option("--resolver", help="The resolver that the visitor asks.")
-@click.option("--control", envvar="TEPI_CONTROL", help="Control's URL; also TEPI_CONTROL.")
-@click.option("--token", envvar="TEPI_TOKEN", help="An API token; also TEPI_TOKEN.")
 @click.option(
     "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A name server's file that names its nodes, instead of control.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Prints JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@control_options
 def command(
     address: str,
     resolver: str | None,
-    control: str | None,
-    token: str | None,
     config: Path | None,
     as_json: bool,
+    control: str | None,
+    token: str | None,
 ) -> None:
     """Says which node a visitor from ADDRESS is sent to, and why."""
     if config is not None:
         document = _from_file(config, address, resolver)
-    elif control:
-        document = asyncio.run(_from_control(control, token, address, resolver))
-    else:
+    elif not control:
         raise click.UsageError("name the fleet: --control URL (or TEPI_CONTROL), or --config FILE")
+    else:
+        base, bearer = need_control(control, token)
+        document = asyncio.run(_from_control(base, bearer, address, resolver))
     if as_json:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
@@ -69,35 +70,11 @@ def _from_file(path: Path, address: str, resolver: str | None) -> dict[str, Any]
         raise click.BadParameter(str(error)) from error
 
 
-async def _from_control(
-    control: str, token: str | None, address: str, resolver: str | None
-) -> dict[str, Any]:
-    url = f"{control.rstrip('/')}/api/v1/where"
+async def _from_control(control: str, token: str, address: str, resolver: str | None) -> dict[str, Any]:
     query = {"address": address} | ({"resolver": resolver} if resolver else {})
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=TIMEOUT) as session,
-            session.get(url, params=query, headers=headers) as response,
-        ):
-            document = await response.json(content_type=None)
-            if response.status == 200 and isinstance(document, dict):
-                return document
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise click.ClickException(f"{url}: {str(error) or type(error).__name__}") from error
-    raise click.ClickException(f"{url} answered {response.status}: {_problem(document)}")
-
-
-def _problem(document: object) -> str:
-    """What a problem document (RFC 9457) says, with its fields' errors."""
-    if not isinstance(document, dict):
-        return str(document)
-    text = str(document.get("detail") or document.get("title") or "no reason given")
-    errors = document.get("errors")
-    for error in errors if isinstance(errors, list) else []:
-        if isinstance(error, dict):
-            text += f"; {error.get('field')}: got {error.get('got')}, expected {error.get('expected')}"
-    return text
+    async with connected(control, token) as api:
+        document: dict[str, Any] = await api.call("GET", f"/api/v1/where?{urlencode(query)}")
+        return document
 
 
 def _show(document: dict[str, Any], console: Console) -> None:
