@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import logging
 import os
 import ssl
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from edge.secrets import resolve
+
+log = logging.getLogger("tepi.identity")
 
 JOIN_SECONDS = 10.0
 
@@ -164,3 +169,24 @@ def write_private(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+async def obtain(
+    state: Path, url: str, token_reference: str | None, version: str, *, pause: float = 1.0
+) -> Identity:
+    """This node's identity: the one kept under `state`, else a new one, once control can be reached.
+
+    Raises JoinRefused, and NoSecret if a token is needed and can't be read.
+    """
+    known = load(state)
+    if known is not None:
+        return known
+    if not token_reference:
+        raise JoinRefused("this node has not joined yet: control.join_token must name its one-time token")
+    token = resolve(token_reference)
+    while True:
+        try:
+            return await join(state, url, token, version)
+        except JoinFailed as error:
+            log.warning("%s; trying again in %g s", error, pause)
+            await asyncio.sleep(pause)

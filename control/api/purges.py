@@ -1,0 +1,126 @@
+"""/purges: ask the fleet to forget, and see who has."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from aiohttp import web
+from pydantic import Field
+
+from control.api.problem import problem
+from control.api.routes import BadQuery, Call, Endpoint
+from control.plane import Plane
+from control.purges import KeyReused, Order
+from control.stream import CommandFailed, NoSuchNode
+from edge.config import Table
+from edge.policy.key import keys_of, located
+from edge.problems import Problem, Refused
+from edge.purge import Purge
+
+LONGEST_WAIT = 300.0
+LONGEST_KEY = 255
+
+
+class PurgeBody(Table):
+    """A purge."""
+
+    kind: Literal["url", "prefix", "tag", "site"] = Field(description="What `value` is.")
+    value: str = Field(
+        min_length=1, max_length=8192, description="An absolute URL, the beginning of one, a tag, or a host."
+    )
+    soft: bool = Field(False, description="Mark entries stale instead of dropping them.")
+    site: str | None = Field(None, description="Narrows a tag to the site of this name.")
+    dry_run: bool = Field(False, description="Count what would go; change nothing.")
+
+    def purge(self) -> Purge:
+        """This as nodes read it. Raises Refused."""
+        if (self.kind == "url" and not keys_of(self.value)) or (
+            self.kind == "prefix" and located(self.value) is None
+        ):
+            raise Refused(
+                [Problem("value", repr(self.value), "an absolute URL, such as https://shop.example/p/1")]
+            )
+        return Purge(self.kind, self.value, self.soft, self.site)
+
+
+async def _order(call: Call) -> web.Response:
+    body: PurgeBody = call.body
+    purge = body.purge()
+    if body.dry_run:
+        return web.json_response({"dry_run": True, "nodes": await dry_run(call.plane, purge)})
+    key = call.request.headers.get("Idempotency-Key")
+    if key is not None and not 1 <= len(key) <= LONGEST_KEY:
+        raise BadQuery("Idempotency-Key", key[:40], f"1 to {LONGEST_KEY} characters")
+    try:
+        order = await call.plane.purges.order(purge, call.principal.name, key)
+    except KeyReused as error:
+        return problem(422, str(error))
+    return web.json_response(document(order), status=202)
+
+
+async def dry_run(plane: Plane, purge: Purge) -> dict[str, dict[str, Any]]:
+    """How many entries each connected edge node would drop, by node."""
+    body = {"kind": purge.kind, "value": purge.value, "soft": purge.soft, "site": purge.site}
+    counted: dict[str, dict[str, Any]] = {}
+    for seen in list(plane.fanout.all()):
+        if seen.role == "edge" and seen.connected:
+            try:
+                counted[seen.name] = await plane.stream.command(seen.name, "dry-run", body)
+            except (NoSuchNode, CommandFailed) as error:
+                counted[seen.name] = {"error": str(error)}
+    return counted
+
+
+async def _list(call: Call) -> web.Response:
+    return web.json_response({"purges": [document(order) for order in await call.plane.purges.recent()]})
+
+
+async def _show(call: Call) -> web.Response:
+    text = call.query("wait") or "0"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise BadQuery("wait", text, f"seconds from 0 to {LONGEST_WAIT:g}")
+    order = await call.plane.purges.wait(call.path("id"), seconds)
+    if order is None:
+        return problem(404, f"there is no purge {call.path('id')}")
+    return web.json_response(document(order))
+
+
+def document(order: Order) -> dict[str, Any]:
+    """An order as JSON."""
+    return {
+        "id": order.id,
+        "kind": order.purge.kind,
+        "value": order.purge.value,
+        "soft": order.purge.soft,
+        "site": order.purge.site,
+        "by": order.by,
+        "at": order.at,
+        "position": {"lineage": order.position.lineage, "number": order.position.number},
+        "done": order.done,
+        "receipts": [
+            {
+                "node": receipt.node,
+                "state": "applied" if receipt.applied else "pending",
+                "seconds": receipt.seconds,
+                "healthy": receipt.healthy,
+            }
+            for receipt in order.receipts
+        ],
+    }
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/purges", "The latest purges", _list),
+    Endpoint(
+        "POST", "/purges", "Purge; Idempotency-Key is honoured", _order,
+        body=PurgeBody, scope="purge", status=202,
+    ),
+    Endpoint(
+        "GET", "/purges/{id}", "One purge with its receipts", _show, scope="purge",
+        query=(("wait", "Seconds to wait for the nodes that were healthy at the call."),),
+    ),
+)  # fmt: skip

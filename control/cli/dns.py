@@ -1,0 +1,227 @@
+"""`tepi dns`: a name server, fed by control's journal."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import uvloop
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from pydantic import ValidationError
+
+from control.cli.process import logging_to_stderr, stop_signal, stops_with_a_sentence
+from edge.agent import Agent
+from edge.checkpoint import Checkpoint
+from edge.config import read_toml
+from edge.identity import obtain
+from edge.journal import Document, Event, Reader, Snapshot
+from edge.problems import Refused, problems_of
+from geo.dns.answer import Responder
+from geo.dns.metrics import Metrics
+from geo.dns.probe import Prober, with_health
+from geo.dns.server import Server, TcpLimits
+from geo.dns.settings import DnsSettings, split_address
+from geo.fleet import Fleet, Health, Node, Place
+from geo.lookup import Lookup, open_database
+
+CONTROL_AWAY = 5.0  # seconds without control after which the node's own probes decide
+
+
+class Names:
+    """What a name server does with what control says: the hosts and nodes that it answers with."""
+
+    def __init__(self, server: Server, prober: Prober) -> None:
+        self._server = server
+        self._prober = prober
+        self._sites: dict[str, frozenset[str]] = {}
+        self._told: Mapping[str, Health] = {}
+        self._probed: Mapping[str, Health] = {}
+        self._fleet = server.responder.fleet
+        self.probing = False
+
+    async def apply(self, event: Event) -> None:
+        """Takes in a site, the loss of one, or a fleet; the rest is not for name servers."""
+        match event.kind:
+            case "site.put":
+                self._sites[str(event.body["name"])] = _hosts(event.body)
+                self._rebuild()
+            case "site.delete":
+                self._sites.pop(str(event.body["name"]), None)
+                self._rebuild()
+            case "fleet.put":
+                self._take_fleet(event.body["nodes"])
+                self._rebuild()
+            case "purge" | "certificate.put":
+                pass
+
+    async def load(self, snapshot: Snapshot) -> None:
+        """Replaces everything."""
+        self._sites = {str(site["name"]): _hosts(site) for site in snapshot.sites}
+        self._take_fleet(snapshot.fleet)
+        self._rebuild()
+
+    async def health(self, nodes: dict[str, str]) -> None:
+        """Control's word on each node."""
+        self._told = {name: Health(word) for name, word in nodes.items()}
+        self._refresh()
+
+    async def command(self, verb: str, body: Document) -> Document:
+        """Name servers take none."""
+        raise ValueError(f"a name server has no command {verb}")
+
+    def heartbeat(self) -> Document:
+        """Nothing that control adds up."""
+        return {}
+
+    def probes_found(self, health: Mapping[str, Health]) -> None:
+        """The node's own probes found a change."""
+        self._probed = dict(health)
+        self._refresh()
+
+    def believe_probes(self, probing: bool) -> None:
+        """Whether the node's own probes decide, since control is away."""
+        if probing != self.probing:
+            self.probing = probing
+            self._refresh()
+
+    def _take_fleet(self, nodes: Iterable[Document]) -> None:
+        known = {node.name: node.health for node in self._fleet.nodes}
+        self._fleet = Fleet(
+            tuple(
+                Node(
+                    name=str(node["name"]),
+                    place=Place(**node["place"]),
+                    addresses=tuple(node["addresses"]),
+                    health=known.get(str(node["name"]), Health.UNKNOWN),
+                    capacity=float(node["capacity"]),
+                )
+                for node in nodes
+                if node["role"] == "edge" and node.get("place")
+            )
+        )
+        self._prober.watch(self._fleet)
+
+    def _refresh(self) -> None:
+        self._fleet = with_health(self._fleet, self._probed if self.probing else self._told)
+        self._server.use(self._server.responder.with_fleet(self._fleet))
+
+    def _rebuild(self) -> None:
+        now = self._server.responder
+        hosts = frozenset[str]().union(*self._sites.values())
+        zone = replace(now.zone, serial=now.zone.serial + 1)
+        self._server.use(Responder(zone, hosts, self._fleet, now.lookup))
+
+
+def _hosts(site: Document) -> frozenset[str]:
+    return frozenset(str(host) for host in site["hosts"])
+
+
+@click.command("dns")
+@click.option(
+    "--config", "path", required=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="The configuration file.",
+)  # fmt: skip
+def command(path: Path) -> None:
+    """Answers DNS for the sites' zone with the nearest healthy node."""
+    with stops_with_a_sentence():
+        settings = _load(path)
+        logging_to_stderr()
+        with open_database(settings.geo_database) as database:
+            uvloop.run(_serve(settings, database))
+
+
+def _load(path: Path) -> DnsSettings:
+    try:
+        return DnsSettings.model_validate(read_toml(path))
+    except ValidationError as error:
+        raise Refused(problems_of(error, DnsSettings)) from None
+
+
+async def _serve(settings: DnsSettings, database: Lookup) -> None:
+    registry = CollectorRegistry()
+    responder = Responder(
+        settings.zone_value(int(time.time())),
+        frozenset(settings.hosts),
+        settings.fleet_value(),
+        database,
+    )
+    server = Server(
+        responder,
+        settings.listeners(),
+        limits=TcpLimits(settings.tcp_connections, settings.tcp_idle),
+        observe=Metrics(registry).observe,
+    )
+    agent: Agent | None = None
+    tasks: list[asyncio.Task[None]] = []
+    if settings.control is not None:
+        prober = Prober(settings.probe, settings.probe_port, lambda health: names.probes_found(health))
+        names = Names(server, prober)
+        agent = await _agent(settings, names)
+        await agent.restore()
+        tasks += [
+            asyncio.create_task(prober.run()),
+            asyncio.create_task(agent.run()),
+            asyncio.create_task(_judge_control(agent, names)),
+        ]
+    await server.start()
+    runner = web.AppRunner(_admin(registry, agent), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, *split_address(settings.admin)).start()
+        await stop_signal()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await runner.cleanup()
+        await server.stop()
+
+
+async def _agent(settings: DnsSettings, names: Names) -> Agent:
+    assert settings.control is not None
+    state = Path(settings.state)
+    token = settings.control.join_token or None
+    identity = await obtain(state, settings.control.url, token, version("tepi"))
+    return Agent(
+        url=settings.control.url,
+        context=identity.client_context(),
+        reader=Reader.of(identity.journal_key),
+        applies=names,
+        checkpoint=Checkpoint(state),
+        version=version("tepi"),
+        monotonic=time.monotonic,
+        jitter=random.random,
+    )
+
+
+async def _judge_control(agent: Agent, names: Names) -> None:
+    """Control's word counts while it can be heard; a moment later the node's own probes do."""
+    heard = time.monotonic()
+    while True:
+        if agent.connected:
+            heard = time.monotonic()
+        names.believe_probes(time.monotonic() - heard > CONTROL_AWAY)
+        await asyncio.sleep(0.5)
+
+
+def _admin(registry: CollectorRegistry, agent: Agent | None) -> web.Application:
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), content_type="text/plain")
+
+    async def alive(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def ready(_request: web.Request) -> web.Response:
+        in_step = agent is None or agent.ready
+        return web.Response(status=200 if in_step else 503, text="ready\n" if in_step else "not in step\n")
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", alive), web.get("/readyz", ready)])
+    return app

@@ -1,0 +1,110 @@
+"""`tepi site`: the fleet's storefronts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from control.cli.options import control_options, need_control
+from control.client import call
+from edge.config import read_toml
+from edge.problems import Refused
+
+
+@click.group("site")
+def command() -> None:
+    """Adds, lists, shows, updates and removes sites."""
+
+
+@command.command("add")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", help="A short name; unset, the first host's.")
+@click.option("--host", "hosts", multiple=True, help="A host name that it answers.")
+@click.option("--origin", "origins", multiple=True, help="URL of a server that answers for it.")
+@control_options
+def add(
+    file: Path | None, name: str | None, hosts: tuple[str, ...], origins: tuple[str, ...],
+    control: str | None, token: str | None,
+) -> None:  # fmt: skip
+    """Adds the site in FILE (TOML or JSON), or one of --host and --origin."""
+    if file is not None:
+        document = _read(file)
+    elif hosts and origins:
+        document = {
+            "name": name or hosts[0].split(".")[0].lower(),
+            "hosts": list(hosts),
+            "origins": [{"url": url} for url in origins],
+        }
+    else:
+        raise click.UsageError("expected FILE, or at least one --host and one --origin")
+    made = _call(control, token, "POST", "/sites", document)
+    click.echo(f"{made['name']} is served at {', '.join(made['hosts'])}")
+
+
+@command.command("update")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@control_options
+def update(file: Path, control: str | None, token: str | None) -> None:
+    """Replaces the document of the site that FILE names."""
+    document = _read(file)
+    made = _call(control, token, "PUT", f"/sites/{document.get('name', '')}", document)
+    click.echo(f"{made['name']} is updated")
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@control_options
+def list_sites(as_json: bool, control: str | None, token: str | None) -> None:
+    """Lists all sites."""
+    sites = _call(control, token, "GET", "/sites")["sites"]
+    if as_json:
+        click.echo(json.dumps(sites, indent=2))
+        return
+    table = Table("name", "hosts", "origins", box=None)
+    for site in sites:
+        table.add_row(
+            site["name"], " ".join(site["hosts"]), " ".join(origin["url"] for origin in site["origins"])
+        )
+    Console().print(table)
+
+
+@command.command("show")
+@click.argument("name")
+@control_options
+def show(name: str, control: str | None, token: str | None) -> None:
+    """Shows a site's document."""
+    click.echo(json.dumps(_call(control, token, "GET", f"/sites/{name}"), indent=2))
+
+
+@command.command("remove")
+@click.argument("name")
+@control_options
+def remove(name: str, control: str | None, token: str | None) -> None:
+    """Forgets a site: its hosts are not answered any more."""
+    _call(control, token, "DELETE", f"/sites/{name}")
+    click.echo(f"{name} is removed")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if file.suffix == ".json":
+        try:
+            document = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise click.ClickException(f"{file}: expected JSON: {error}") from error
+        if not isinstance(document, dict):
+            raise click.ClickException(f"{file}: expected an object")
+        return document
+    try:
+        return read_toml(file)
+    except Refused as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _call(control: str | None, token: str | None, method: str, path: str, body: Any = None) -> Any:
+    base, bearer = need_control(control, token)
+    return call(base, bearer, method, f"/api/v1{path}", body)

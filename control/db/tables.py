@@ -1,0 +1,139 @@
+"""Control's tables. Times are seconds since 1970 in UTC; documents are JSON; secrets are kept as hashes."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# One row: the journal's lineage and the number that was given out last. Taking a number locks it.
+counter = Table(
+    "counter",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("lineage", String(32), nullable=False),
+    Column("number", BigInteger, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("kind", String(32), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+sites = Table(
+    "sites",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("document", JSON, nullable=False),
+    Column("changed_at", Float, nullable=False),
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("role", String(8), nullable=False),
+    Column("place", JSON),
+    Column("addresses", JSON, nullable=False),
+    Column("capacity", Float, nullable=False),
+    Column("serial", String(48)),  # of the certificate that is valid now; null before the node has joined
+    Column("created_at", Float, nullable=False),
+    Column("joined_at", Float),
+)
+
+join_tokens = Table(
+    "join_tokens",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("node", ForeignKey("nodes.name", ondelete="CASCADE"), nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("used_at", Float),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("hosts", JSON, nullable=False),
+    Column("certificate", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("expires_at", Float, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("password", Text, nullable=False),  # Argon2id
+    Column("created_at", Float, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("user", ForeignKey("users.name", ondelete="CASCADE"), nullable=False),
+    Column("csrf", String(64), nullable=False),
+    Column("expires_at", Float, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("scope", String(16), nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+purges = Table(
+    "purges",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("lineage", String(32), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("value", Text, nullable=False),
+    Column("soft", Boolean, nullable=False),
+    Column("site", String(63)),
+    Column("by", String(63), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("idempotency_key", String(255), unique=True),
+    Index("purges_number", "lineage", "number"),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("purge", ForeignKey("purges.id", ondelete="CASCADE"), primary_key=True),
+    Column("node", String(63), primary_key=True),
+    Column("healthy", Boolean, nullable=False),  # when the purge was asked for
+    Column("applied_at", Float),
+    Index("receipts_pending", "node", "applied_at"),
+)
+
+samples = Table(
+    "samples",
+    metadata,
+    Column("resolution", String(6), primary_key=True),
+    Column("start", Integer, primary_key=True),
+    Column("node", String(63), primary_key=True),
+    Column("counters", JSON, nullable=False),
+)

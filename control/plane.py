@@ -1,0 +1,149 @@
+"""The control plane's parts, built and connected: what API, dashboard and tasks are given."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select
+
+from control.auth import Auth
+from control.authority import Authority, utc
+from control.db.database import Database, sqlite_url
+from control.db.tables import nodes
+from control.fanout import Fanout
+from control.journal import Journal
+from control.membership import Membership
+from control.purges import Purges
+from control.samples import Samples
+from control.settings import ControlSettings
+from control.sites import Sites
+from control.stream import Stream
+from edge.identity import write_private
+from edge.journal import Signer
+from geo.fleet import Fleet, Node, Place
+from geo.lookup import Lookup
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Seconds since 1970, and seconds that only grow."""
+
+    wall: Callable[[], float]
+    monotonic: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Everything that control is made of."""
+
+    settings: ControlSettings
+    clocks: Clocks
+    database: Database
+    authority: Authority
+    auth: Auth
+    journal: Journal
+    sites: Sites
+    membership: Membership
+    purges: Purges
+    samples: Samples
+    fanout: Fanout
+    stream: Stream
+    lookup: Lookup
+
+    async def fleet(self) -> Fleet:
+        """The edge nodes that have joined, with their health: what routing sees."""
+        members = [
+            one
+            for one in await self.membership.all()
+            if one["role"] == "edge" and one["serial"] and one["place"]
+        ]
+        return Fleet(tuple(self._routed(one) for one in members))
+
+    def _routed(self, member: dict[str, object]) -> Node:
+        seen = self.fanout.know(str(member["name"]), "edge")
+        place, addresses = member["place"], member["addresses"]
+        assert isinstance(place, dict)
+        assert isinstance(addresses, list)
+        capacity = member["capacity"]
+        assert isinstance(capacity, float)
+        return Node(seen.name, Place(**place), tuple(addresses), seen.health, capacity)
+
+    async def close(self) -> None:
+        """Gives everything back."""
+        await self.samples.close()
+        await self.database.close()
+
+
+async def build(settings: ControlSettings, clocks: Clocks, lookup: Lookup) -> Plane:
+    """Control's parts on the state directory that `settings` name; the schema is brought up to date."""
+    directory = settings.directory
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.database or sqlite_url(directory / "control.db"))
+    await database.migrate()
+    key = journal_key(directory)
+    authority = Authority.open(directory, utc(clocks.wall()))
+    journal = Journal(database, Signer(key), clocks.wall, settings.journal_keep)
+    await journal.begin()
+    fanout = Fanout(clocks.monotonic())
+    sites = Sites(database, journal, authority, clocks.wall)
+    membership = Membership(database, journal, authority, clocks.wall, settings.token_hours * 3600)
+    purges = Purges(database, journal, fanout, clocks.wall)
+    async with database.read() as connection:
+        for row in await connection.execute(
+            select(nodes.c.name, nodes.c.role).where(nodes.c.serial.is_not(None))
+        ):
+            fanout.know(row.name, row.role)
+    public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    stream = Stream(
+        journal=journal,
+        membership=membership,
+        sites=sites,
+        purges=purges,
+        fanout=fanout,
+        authority=authority,
+        journal_key=base64.b64encode(public).decode(),
+        monotonic=clocks.monotonic,
+    )
+    auth = Auth(
+        database,
+        clock=clocks.wall,
+        monotonic=clocks.monotonic,
+        session_seconds=settings.session_hours * 3600,
+    )
+    return Plane(
+        settings=settings,
+        clocks=clocks,
+        database=database,
+        authority=authority,
+        auth=auth,
+        journal=journal,
+        sites=sites,
+        membership=membership,
+        purges=purges,
+        samples=Samples(database),
+        fanout=fanout,
+        stream=stream,
+        lookup=lookup,
+    )
+
+
+def journal_key(directory: Path) -> Ed25519PrivateKey:
+    """The key that signs the journal, made the first time."""
+    path = directory / "journal.key"
+    if not path.exists():
+        fresh = Ed25519PrivateKey.generate()
+        write_private(
+            path,
+            fresh.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ),
+        )
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"{path}: expected an Ed25519 key")
+    return key

@@ -1,0 +1,191 @@
+"""Purges and their receipts: journalled durably, then counted node by node."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control.db.database import Database
+from control.db.tables import nodes, purges, receipts
+from control.fanout import Fanout
+from control.journal import Journal
+from edge.position import Position
+from edge.purge import Purge
+from geo.fleet import Health
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Whether one node has applied a purge. `seconds` counts from the call."""
+
+    node: str
+    healthy: bool  # when the purge was asked for
+    seconds: float | None
+
+    @property
+    def applied(self) -> bool:
+        """Whether the node has acknowledged."""
+        return self.seconds is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A purge that was accepted, with its receipts so far."""
+
+    id: str
+    position: Position
+    purge: Purge
+    by: str
+    at: float
+    receipts: tuple[Receipt, ...]
+
+    @property
+    def done(self) -> bool:
+        """Whether every node that was healthy at the call has applied it."""
+        return all(receipt.applied for receipt in self.receipts if receipt.healthy)
+
+
+class KeyReused(Exception):
+    """The idempotency key was used for another purge."""
+
+
+class Purges:
+    """Takes purges and keeps their receipts. `clock` gives seconds since 1970."""
+
+    def __init__(
+        self, database: Database, journal: Journal, fanout: Fanout, clock: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._fanout = fanout
+        self._clock = clock
+        self._changed = asyncio.Event()
+
+    async def order(self, purge: Purge, by: str, key: str | None = None) -> Order:
+        """Journals `purge`; it is durable when this returns. The same `key` gives the same order.
+
+        Raises KeyReused.
+        """
+        async with self._database.write() as connection:
+            if key is not None and (known := await self._by_key(connection, key)) is not None:
+                if known.purge != purge:
+                    raise KeyReused(f"Idempotency-Key: {key!r} was used for another purge")
+                return known
+            id = secrets.token_hex(8)
+            position = await self._journal.append(
+                connection,
+                "purge",
+                {
+                    "id": id,
+                    "kind": purge.kind,
+                    "value": purge.value,
+                    "soft": purge.soft,
+                    "site": purge.site,
+                },
+            )
+            await connection.execute(
+                insert(purges).values(
+                    id=id,
+                    lineage=position.lineage,
+                    number=position.number,
+                    kind=purge.kind,
+                    value=purge.value,
+                    soft=purge.soft,
+                    site=purge.site,
+                    by=by,
+                    at=self._clock(),
+                    idempotency_key=key,
+                )
+            )
+            await self._await_edges(connection, id)
+        self._journal.tell()
+        found = await self.find(id)
+        assert found is not None
+        return found
+
+    async def _await_edges(self, connection: AsyncConnection, id: str) -> None:
+        edges = (
+            await connection.execute(
+                select(nodes.c.name).where(nodes.c.role == "edge", nodes.c.serial.is_not(None))
+            )
+        ).scalars()
+        for name in edges.all():
+            seen = self._fanout.get(name)
+            healthy = seen is not None and seen.health is Health.HEALTHY
+            await connection.execute(insert(receipts).values(purge=id, node=name, healthy=healthy))
+
+    async def acknowledged(self, node: str, position: Position) -> None:
+        """`node` has applied everything up to `position`: every receipt that waited for that is written."""
+        waiting = select(purges.c.id).where(
+            purges.c.lineage == position.lineage, purges.c.number <= position.number
+        )
+        pending = (
+            receipts.c.node == node,
+            receipts.c.applied_at.is_(None),
+            receipts.c.purge.in_(waiting),
+        )
+        async with self._database.read() as connection:
+            if (await connection.execute(select(receipts.c.purge).where(*pending).limit(1))).first() is None:
+                return
+        async with self._database.write() as connection:
+            written = await connection.execute(
+                update(receipts).where(*pending).values(applied_at=self._clock())
+            )
+        if written.rowcount:
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    async def find(self, id: str) -> Order | None:
+        """The order called `id`."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(purges).where(purges.c.id == id))).first()
+            return None if row is None else await self._order(connection, row)
+
+    async def recent(self, limit: int = 20) -> list[Order]:
+        """The latest orders, the newest first."""
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(purges).order_by(purges.c.at.desc()).limit(limit))).all()
+            return [await self._order(connection, row) for row in rows]
+
+    async def wait(self, id: str, seconds: float) -> Order | None:
+        """The order called `id` once it is done, or as it stands after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    changed = self._changed
+                    order = await self.find(id)
+                    if order is None or order.done:
+                        return order
+                    await changed.wait()
+        except TimeoutError:
+            return await self.find(id)
+
+    async def _by_key(self, connection: AsyncConnection, key: str) -> Order | None:
+        row = (await connection.execute(select(purges).where(purges.c.idempotency_key == key))).first()
+        return None if row is None else await self._order(connection, row)
+
+    async def _order(self, connection: AsyncConnection, row: object) -> Order:
+        found = dict(row._mapping)  # type: ignore[attr-defined]
+        rows = await connection.execute(
+            select(receipts).where(receipts.c.purge == found["id"]).order_by(receipts.c.node)
+        )
+        return Order(
+            id=found["id"],
+            position=Position(found["lineage"], found["number"]),
+            purge=Purge(found["kind"], found["value"], found["soft"], found["site"]),
+            by=found["by"],
+            at=found["at"],
+            receipts=tuple(
+                Receipt(
+                    one.node,
+                    one.healthy,
+                    None if one.applied_at is None else max(0.0, one.applied_at - found["at"]),
+                )
+                for one in rows
+            ),
+        )

@@ -1,0 +1,62 @@
+"""What an operator tells control: its configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field, ValidationError
+
+from edge.config import Table, read_toml
+from edge.notation import Address, Listen, Many
+from edge.problems import Refused, problems_of
+
+
+class TlsTable(Table):
+    """The certificate of dashboard and API."""
+
+    cert: str = Field(description="PEM file: the certificate, then its chain.")
+    key: str = Field(description="PEM file: the certificate's private key.")
+
+
+class ControlSettings(Table):
+    """Control's configuration file."""
+
+    part: ClassVar[str] = "control"
+
+    state: str = Field(
+        ".tepi/control", description="Directory of the database, the authority's key and the journal's key."
+    )
+    database: str = Field(
+        "", description="A database URL; empty: the file control.db in the state directory."
+    )
+    listen: Listen = Field(Address("127.0.0.1", 8300), description="Dashboard and API.")
+    tls: TlsTable | None = Field(None, description="Set, dashboard and API speak HTTPS.")
+    nodes_listen: Listen = Field(
+        Address("127.0.0.1", 8301), description="Where nodes join and stay connected, over mutual TLS."
+    )
+    nodes_hosts: Annotated[tuple[str, ...], Many] = Field(
+        ("localhost", "127.0.0.1"),
+        description="Host names and addresses by which nodes reach nodes_listen; its certificate bears them.",
+    )
+    admin: Listen = Field(
+        Address("127.0.0.1", 8302), description="Metrics and health, for the machine's own eyes."
+    )
+    journal_keep: int = Field(
+        10_000, ge=10, description="Events kept; a node that missed more gets a snapshot."
+    )
+    token_hours: int = Field(24, ge=1, le=24 * 365, description="Hours after which a join token expires.")
+    session_hours: int = Field(12, ge=1, le=24 * 90, description="Hours that a dashboard login holds.")
+
+    @property
+    def directory(self) -> Path:
+        """`state` as a path."""
+        return Path(self.state)
+
+
+def load_control(path: Path) -> ControlSettings:
+    """Reads a configuration file. Raises Refused with every problem that was found."""
+    try:
+        return ControlSettings.model_validate(read_toml(path))
+    except ValidationError as error:
+        raise Refused(problems_of(error, ControlSettings)) from None

@@ -1,0 +1,156 @@
+"""Site documents: validated by the node's own parser, kept, journalled, and given a certificate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control.authority import Authority, utc
+from control.db.database import Database
+from control.db.tables import certificates, sites
+from control.journal import Journal
+from edge.config import Site
+from edge.problems import Problem, Refused, problems_of
+
+
+class Exists(Exception):
+    """A site of that name is there already."""
+
+
+class Missing(Exception):
+    """There is no site of that name."""
+
+
+class Sites:
+    """The fleet's sites. `clock` gives seconds since 1970."""
+
+    def __init__(
+        self, database: Database, journal: Journal, authority: Authority, clock: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._authority = authority
+        self._clock = clock
+
+    async def add(self, document: dict[str, Any]) -> dict[str, Any]:
+        """A new site; its document as it is kept. Raises Refused, Exists."""
+        site = parse_site(document)
+        async with self._database.write() as connection:
+            if await _document(connection, site.name) is not None:
+                raise Exists(f"name: a site called {site.name} is there already")
+            await self._put(connection, site, document, new=True)
+        self._journal.tell()
+        return document
+
+    async def replace(self, name: str, document: dict[str, Any]) -> dict[str, Any]:
+        """Another document for the site called `name`. Raises Refused, Missing."""
+        site = parse_site(document)
+        if site.name != name:
+            raise Refused([Problem("name", repr(site.name), f"{name}, since a site keeps its name")])
+        async with self._database.write() as connection:
+            if await _document(connection, name) is None:
+                raise Missing(name)
+            await self._put(connection, site, document, new=False)
+        self._journal.tell()
+        return document
+
+    async def remove(self, name: str) -> None:
+        """Forgets the site called `name`. Raises Missing."""
+        async with self._database.write() as connection:
+            if not (await connection.execute(delete(sites).where(sites.c.name == name))).rowcount:
+                raise Missing(name)
+            await connection.execute(delete(certificates).where(certificates.c.name == name))
+            await self._journal.append(connection, "site.delete", {"name": name})
+        self._journal.tell()
+
+    async def get(self, name: str) -> dict[str, Any]:
+        """The document of the site called `name`. Raises Missing."""
+        async with self._database.read() as connection:
+            document = await _document(connection, name)
+        if document is None:
+            raise Missing(name)
+        return document
+
+    async def all(self) -> list[dict[str, Any]]:
+        """Every site's document, by name."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(sites.c.document).order_by(sites.c.name))
+            return list(found.scalars())
+
+    async def certificate(self, name: str) -> dict[str, str] | None:
+        """The certificate called `name` and its key, for a node."""
+        async with self._database.read() as connection:
+            row = (
+                await connection.execute(
+                    select(certificates.c.certificate, certificates.c.key).where(certificates.c.name == name)
+                )
+            ).first()
+        return None if row is None else {"certificate": row.certificate, "key": row.key}
+
+    async def _put(
+        self, connection: AsyncConnection, site: Site, document: dict[str, Any], *, new: bool
+    ) -> None:
+        await _check_hosts(connection, site)
+        values = {"document": document, "changed_at": self._clock()}
+        if new:
+            await connection.execute(insert(sites).values(name=site.name, **values))
+        else:
+            await connection.execute(update(sites).where(sites.c.name == site.name).values(**values))
+        await self._journal.append(connection, "site.put", document)
+        await self._certify(connection, site)
+
+    async def _certify(self, connection: AsyncConnection, site: Site) -> None:
+        """A certificate of control's own authority for the site's hosts, unless it has one for just these."""
+        hosts = [host for host in site.hosts if host != "*"]
+        row = (
+            await connection.execute(
+                select(certificates.c.hosts, certificates.c.expires_at).where(
+                    certificates.c.name == site.name
+                )
+            )
+        ).first()
+        if not hosts or (row is not None and row.hosts == hosts and row.expires_at > self._clock()):
+            return
+        pair = await asyncio.to_thread(self._authority.issue, hosts, utc(self._clock()))
+        await connection.execute(delete(certificates).where(certificates.c.name == site.name))
+        await connection.execute(
+            insert(certificates).values(
+                name=site.name,
+                hosts=hosts,
+                certificate=pair.certificate,
+                key=pair.key,
+                expires_at=pair.expires_at,
+            )
+        )
+        await self._journal.append(connection, "certificate.put", {"name": site.name, "hosts": hosts})
+
+
+def parse_site(document: dict[str, Any]) -> Site:
+    """`document` as the nodes will read it. Raises Refused."""
+    try:
+        return Site.model_validate(document)
+    except ValidationError as error:
+        raise Refused(problems_of(error, Site)) from None
+
+
+async def _document(connection: AsyncConnection, name: str) -> dict[str, Any] | None:
+    row = (await connection.execute(select(sites.c.document).where(sites.c.name == name))).first()
+    return None if row is None else row.document
+
+
+async def _check_hosts(connection: AsyncConnection, site: Site) -> None:
+    """Each host belongs to one site. Raises Refused."""
+    rows = await connection.execute(select(sites.c.name, sites.c.document).where(sites.c.name != site.name))
+    owners = {host: row.name for row in rows for host in parse_site(row.document).hosts}
+    taken = [
+        Problem(f"hosts.{at}", repr(host), f"a host of no other site; {owners[host]} has it")
+        for at, host in enumerate(site.hosts)
+        if host in owners
+    ]
+    if taken:
+        raise Refused(taken)

@@ -1,0 +1,60 @@
+"""Control's loops: health once a second, figures once a second, and the first start's credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+
+from control.plane import Plane
+from edge.identity import write_private
+
+log = logging.getLogger("tepi.control.tasks")
+
+EVERY = 0.5
+FIRST_USER = "admin"
+
+
+async def watch_health(plane: Plane) -> None:
+    """Judges every node's health and tells all nodes of every change."""
+    told: dict[str, str] = {}
+    lines: frozenset[str] = frozenset()
+    while True:
+        now = plane.fanout.judge(plane.clocks.monotonic())
+        connected = frozenset(seen.name for seen in plane.fanout.all() if seen.connected)
+        for name, health in now.items():
+            if told.get(name, "unknown") != health:
+                log.warning("%s is %s", name, health)
+        if now != told or not connected <= lines:
+            await plane.stream.tell_health(now)
+        told, lines = now, connected
+        await plane.stream.drop_silent()
+        await asyncio.sleep(EVERY)
+
+
+async def take_samples(plane: Plane) -> None:
+    """Writes what the fleet counted, once a second."""
+    while True:
+        try:
+            await plane.samples.take(plane.fanout, plane.clocks.wall())
+        except Exception:
+            log.exception("this second's figures could not be written")
+        await asyncio.sleep(1.0 - plane.clocks.wall() % 1.0 + 0.01)
+
+
+async def first_start(plane: Plane) -> None:
+    """With an empty database: an administrator and two tokens, left in first-run.json for the operator."""
+    if await plane.auth.any_user():
+        return
+    password = secrets.token_urlsafe(12)
+    made = {
+        "user": FIRST_USER,
+        "password": password,
+        "token": await plane.auth.add_token("first", "admin"),
+        "service_token": await plane.auth.add_token("origin", "purge"),
+    }
+    path = plane.settings.directory / "first-run.json"
+    write_private(path, json.dumps(made, indent=2).encode())
+    await plane.auth.add_user(FIRST_USER, password)
+    log.warning("first start: user, password and tokens are in %s", path)
