@@ -18,6 +18,7 @@ import maxminddb
 DATA = Path(__file__).parent / "data"
 SHIPPED = DATA / "countries.mmdb"
 RECORDS_TRIED = 200
+_COUNTRY_ONLY = {"country_code"}
 
 Source = Literal["city", "country"]
 Centres = Mapping[str, tuple[float, float]]
@@ -94,7 +95,18 @@ class Database:
             record, prefix = self._get(address)
         except (ValueError, maxminddb.InvalidDatabaseError):
             return Location(0)
-        return Location(prefix) if record is None else location_of(record, prefix, self._centres)
+        if record is None:
+            return Location(prefix)
+        if isinstance(record, dict) and record.keys() == _COUNTRY_ONLY:  # nothing else to search for
+            return self._of_country(record["country_code"], prefix)
+        return location_of(record, prefix, self._centres)
+
+    def _of_country(self, code: object, prefix: int) -> Location:
+        country = _country_code(code)
+        point = self._centres.get(country) if country is not None else None
+        if point is None:
+            return Location(prefix, country)
+        return Location(prefix, country, None, point[0], point[1], None, "country")
 
     @property
     def built(self) -> int:
@@ -157,6 +169,10 @@ def _country(record: Mapping[str, Any]) -> str | None:
             break
         value = record.get(name)
         code = value.get("iso_code") if isinstance(value, Mapping) else value
+    return _country_code(code)
+
+
+def _country_code(code: object) -> str | None:
     if not isinstance(code, str) or len(code) != 2 or not code.isascii():
         return None
     return code.upper()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 
@@ -210,13 +210,13 @@ def _additional(wire: bytes, at: int, count: int) -> Edns | None:
 
 def _edns(size: int, ttl: int, options: bytes) -> Edns:
     """The OPT record (RFC 6891 §6.1.3); of a version that is not ours, just its head."""
-    edns = Edns(size, ttl >> 16 & 0xFF, bool(ttl & DO), None)
-    if edns.version or not options:
-        return edns
+    version, do = ttl >> 16 & 0xFF, bool(ttl & DO)
+    if version or not options:
+        return Edns(size, version, do, None)
     try:
-        return replace(edns, subnet=_find_subnet(options))
+        return Edns(size, version, do, _find_subnet(options))
     except _Malformed as flaw:
-        raise _Malformed(edns) from flaw
+        raise _Malformed(Edns(size, version, do, None)) from flaw
 
 
 def _find_subnet(options: bytes) -> Subnet | None:

@@ -89,6 +89,14 @@ def test_a_record_without_coordinates_gets_its_countrys_centre() -> None:
     assert (location.latitude, location.longitude, location.source) == (-4.8, 109.6, "country")
 
 
+@pytest.mark.parametrize("code", ["ID", "id", "EU", "XYZ", "", 7])
+def test_a_record_of_a_country_alone_is_read_like_any_other(tmp_path: Path, code: Value) -> None:
+    rows: dict[str, Value] = {"36.64.0.0/11": {"country_code": code}, "8.0.0.0/8": FLAT}
+    with open_database(write_database(tmp_path / "x.mmdb", rows)) as database:
+        expected = location_of({"country_code": code}, 11, shipped_centres())
+        assert database.find("36.66.0.1") == expected
+
+
 def test_a_satellite_network_counts_where_it_is_registered() -> None:
     assert location_of({"registered_country": {"iso_code": "ID"}}, 11, {}).country == "ID"
 
