@@ -166,3 +166,10 @@ async def pieces(chunks: list[bytes]) -> AsyncIterator[bytes]:
 def dated(clock: HandClock, reply: Answer, offset: int = 0) -> Answer:
     """`reply` with a Date of now."""
     return replace(reply, fields=reply.fields.plus(("Date", format_date(int(clock.wall()) + offset))))
+
+
+def confirming(request: Request) -> Answer:
+    """An origin that knows its page by a tag, and confirms it with a 304."""
+    if request.fields.get("if-none-match") == '"v1"':
+        return Answer(304, Fields([("Etag", '"v1"'), ("Cache-Control", "max-age=60"), ("X-New", "yes")]))
+    return answer(etag='"v1"', cache_control="max-age=60", x_old="yes")
