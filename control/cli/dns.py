@@ -170,6 +170,10 @@ async def _serve(settings: DnsSettings, database: Lookup) -> None:
             asyncio.create_task(agent.run()),
             asyncio.create_task(_judge_control(agent, names)),
         ]
+    else:
+        alone = Prober(settings.probe, settings.probe_port, lambda health: _use_health(server, health))
+        alone.watch(responder.fleet)
+        tasks.append(asyncio.create_task(alone.run()))
     await server.start()
     runner = web.AppRunner(_admin(registry, agent), access_log=None)
     await runner.setup()
@@ -182,6 +186,12 @@ async def _serve(settings: DnsSettings, database: Lookup) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         await runner.cleanup()
         await server.stop()
+
+
+def _use_health(server: Server, health: Mapping[str, Health]) -> None:
+    """Without control the node's own probes decide."""
+    responder = server.responder
+    server.use(responder.with_fleet(with_health(responder.fleet, health)))
 
 
 async def _agent(settings: DnsSettings, names: Names) -> Agent:
