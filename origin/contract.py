@@ -1,0 +1,408 @@
+"""What a commerce plugin is, and what plugins share without importing one another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import click
+from aiohttp import web
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+# Money ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in minor units by ISO 4217: Rp 85.000 is 8500000, for the rupiah has exponent 2."""
+
+    minor: int
+    currency: str
+
+    def __add__(self, other: Money) -> Money:
+        if other.currency != self.currency:
+            raise ValueError(f"{self.currency} and {other.currency} can't be added")
+        return Money(self.minor + other.minor, self.currency)
+
+    def times(self, count: int) -> Money:
+        """`count` of it."""
+        return Money(self.minor * count, self.currency)
+
+
+# Routes and answers -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """How the edge may keep an answer; it travels as response fields only.
+
+    Seconds. `browser` is for the visitor's own cache. `private` answers are never kept; then the rest counts
+    for nothing.
+    """
+
+    seconds: int = 0
+    browser: int = 0
+    stale_while_revalidate: int = 0
+    stale_if_error: int = 0
+    tags: tuple[str, ...] = ()
+    vary: tuple[str, ...] = ()
+    immutable: bool = False
+    private: bool = False
+
+    def fields(self) -> dict[str, str]:
+        """The response fields that say so (RFC 9111 §5.2.2, RFC 5861)."""
+        if self.private:
+            return {"Cache-Control": "private, no-store"}
+        words = ["public", f"max-age={self.browser}", f"s-maxage={self.seconds}"]
+        if self.stale_while_revalidate:
+            words.append(f"stale-while-revalidate={self.stale_while_revalidate}")
+        if self.stale_if_error:
+            words.append(f"stale-if-error={self.stale_if_error}")
+        if self.immutable:
+            words.append("immutable")
+        said = {"Cache-Control": ", ".join(words)}
+        if self.tags:
+            said["Cache-Tag"] = ", ".join(self.tags)
+        if self.vary:
+            said["Vary"] = ", ".join(self.vary)
+        return said
+
+
+PRIVATE = CachePolicy(private=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a route returns: bytes of one type, or anything that JSON can say."""
+
+    body: bytes | str | Mapping[str, Any] | Sequence[Any]
+    policy: CachePolicy = PRIVATE
+    status: int = 200
+    content_type: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    cookies: tuple[str, ...] = ()  # whole Set-Cookie values
+    last_modified: float | None = None  # seconds since 1970
+
+    def encoded(self) -> tuple[bytes, str]:
+        """The body's bytes and their media type."""
+        if isinstance(self.body, bytes):
+            return self.body, self.content_type or "application/octet-stream"
+        if isinstance(self.body, str):
+            return self.body.encode(), self.content_type or "text/html; charset=utf-8"
+        text = json.dumps(self.body, ensure_ascii=False, separators=(",", ":"))
+        return text.encode(), self.content_type or "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks, as the edge says under its certificate; of others nothing but the address is known."""
+
+    address: str
+    country: str | None = None
+    asn: int | None = None
+    site: str | None = None
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to a plugin's route. `match` holds the path's parameters."""
+
+    request: web.Request
+    match: Mapping[str, str]
+    visitor: Visitor
+    id: str
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One address. Paths begin with the plugin's name and live under the site's commerce prefix; a path
+    with `at_root` is the site's own (the storefront's pages, `.well-known`, short links)."""
+
+    method: str
+    path: str
+    handler: Handler
+    at_root: bool = False
+
+
+def GET(path: str, handler: Handler, *, at_root: bool = False) -> Route:  # noqa: N802
+    """A route that changes nothing."""
+    return Route("GET", path, handler, at_root)
+
+
+def POST(path: str, handler: Handler, *, at_root: bool = False) -> Route:  # noqa: N802
+    """A route that changes something."""
+    return Route("POST", path, handler, at_root)
+
+
+# What plugins share -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One thing for sale, as every plugin sees it. Texts and names by language code."""
+
+    sku: str
+    slug: str
+    names: Mapping[str, str]
+    price: Money
+    categories: tuple[str, ...]
+    pictures: tuple[str, ...]  # paths on the site
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    gtin: str | None = None
+
+
+class Catalogue(Protocol):
+    """Price, names and pictures. Our storefront is one source; an imported feed of a foreign shop another."""
+
+    async def product(self, sku: str) -> Product | None:
+        """The product with `sku`."""
+        ...
+
+    async def products(self) -> Sequence[Product]:
+        """Everything for sale."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A quantity that is kept for somebody until a moment (seconds since 1970)."""
+
+    id: str
+    sku: str
+    quantity: int
+    until: float
+
+
+class OutOfStock(Exception):
+    """There is less than was asked for. `left` says how much."""
+
+    def __init__(self, sku: str, left: int) -> None:
+        super().__init__(f"{sku}: {left} left")
+        self.sku = sku
+        self.left = left
+
+
+class Stock(Protocol):
+    """What can be sold now. A hold is committed or released once, and expires by itself."""
+
+    async def available(self, sku: str) -> int:
+        """How many can be promised."""
+        ...
+
+    async def hold(self, sku: str, quantity: int, seconds: float) -> Hold:
+        """Keeps `quantity` back. Raises OutOfStock."""
+        ...
+
+    async def commit(self, hold: str) -> None:
+        """The held quantity is sold."""
+        ...
+
+    async def release(self, hold: str) -> None:
+        """The held quantity is for sale again."""
+        ...
+
+
+class Rates(Protocol):
+    """What one currency is in another."""
+
+    async def convert(self, amount: Money, currency: str) -> Money:
+        """`amount` in `currency`, rounded half to even. LookupError: no rate."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One side of a transfer: a positive amount debits the account, a negative one credits it."""
+
+    account: str
+    amount: Money
+
+
+class Ledger(Protocol):
+    """Double entry: every transfer's postings sum to nothing in each currency, and none is ever changed."""
+
+    async def post(
+        self, connection: AsyncConnection, transfer: str, postings: Sequence[Posting], memo: str
+    ) -> None:
+        """Books a transfer once, in the caller's transaction. ValueError: it does not balance."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. `id` is unique; a hearer may see it more than once."""
+
+    id: str
+    name: str
+    body: Mapping[str, Any]
+    at: float
+
+
+class Events(Protocol):
+    """Durable events and purges: written in the plugin's own transaction, delivered at least once."""
+
+    async def emit(self, connection: AsyncConnection, name: str, body: Mapping[str, Any]) -> str:
+        """Adds an event; its id."""
+        ...
+
+    async def purge(self, connection: AsyncConnection, *tags: str) -> None:
+        """Asks the fleet to forget everything that bears one of `tags`."""
+        ...
+
+
+Hearer = Callable[[Event], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One provider's events: `handler` gets each once, in the transaction that marks it as seen."""
+
+    provider: str
+    handler: Callable[[AsyncConnection, Mapping[str, Any]], Awaitable[None]]
+
+
+# A plugin ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A dashboard page: a fragment of HTML that control puts into its layout."""
+
+    path: str
+    titles: Mapping[str, str]  # by language
+    handler: Handler
+    permission: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something that runs again and again. `every` is in seconds."""
+
+    name: str
+    every: float
+    run: Callable[[], Awaitable[None]]
+
+
+@runtime_checkable
+class Plugin(Protocol):
+    """A commerce network. Everything but `name` has a default in `PluginDefaults`."""
+
+    name: ClassVar[str]
+    settings: ClassVar[type[BaseModel]]
+
+    async def start(self, host: Host) -> None:
+        """Called once, with migrations done, before the first request."""
+        ...
+
+    def routes(self) -> Iterable[Route]: ...
+
+    def webhooks(self) -> Iterable[Webhook]: ...
+
+    def hears(self) -> Mapping[str, Hearer]:
+        """Hearers by event name."""
+        ...
+
+    def emits(self) -> Iterable[str]:
+        """Names of the events that it emits."""
+        ...
+
+    def migrations(self) -> Path | None:
+        """A directory of Alembic revisions under a branch labelled with the plugin's name."""
+        ...
+
+    def tasks(self) -> Iterable[Task]: ...
+
+    def commands(self) -> Iterable[click.Command]: ...
+
+    def permissions(self) -> Iterable[str]: ...
+
+    def translations(self) -> Path | None:
+        """A directory of gettext catalogues."""
+        ...
+
+    def pages(self) -> Iterable[Page]: ...
+
+
+class PluginDefaults:
+    """Nothing of everything: a plugin overrides what it has."""
+
+    async def start(self, host: Host) -> None:
+        return None
+
+    def routes(self) -> Iterable[Route]:
+        return ()
+
+    def webhooks(self) -> Iterable[Webhook]:
+        return ()
+
+    def hears(self) -> Mapping[str, Hearer]:
+        return {}
+
+    def emits(self) -> Iterable[str]:
+        return ()
+
+    def migrations(self) -> Path | None:
+        return None
+
+    def tasks(self) -> Iterable[Task]:
+        return ()
+
+    def commands(self) -> Iterable[click.Command]:
+        return ()
+
+    def permissions(self) -> Iterable[str]:
+        return ()
+
+    def translations(self) -> Path | None:
+        return None
+
+    def pages(self) -> Iterable[Page]:
+        return ()
+
+
+Contract = Literal["catalogue", "stock", "rates", "ledger"]
+
+
+class Host(Protocol):
+    """What the origin gives a plugin at its start."""
+
+    @property
+    def settings(self) -> BaseModel:
+        """The plugin's own settings, validated."""
+        ...
+
+    @property
+    def events(self) -> Events: ...
+
+    @property
+    def secret(self) -> bytes:
+        """32 bytes of this origin's own, for signing; the same after a restart."""
+        ...
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        ...
+
+    def write(self) -> Any:
+        """A transaction (an async context manager that gives an AsyncConnection)."""
+        ...
+
+    def read(self) -> Any:
+        """A connection for reading (an async context manager)."""
+        ...
+
+    def offer(self, contract: Contract, implementation: object) -> None:
+        """This plugin is the source of `contract`. ValueError: another one is already."""
+        ...
+
+    def use(self, contract: Contract) -> Any:
+        """Who implements `contract`. LookupError: nobody does."""
+        ...
