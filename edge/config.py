@@ -194,7 +194,7 @@ class Limits(Table):
         le=1e6,
         description="Requests of one address or IPv6 /64; more are answered 429. 0: no limit.",
     )
-    burst: int = Field(50, ge=1, description="Requests above that rate that are let through at once.")
+    burst: int = Field(50, ge=1, description="Requests let through at once before that rate holds.")
 
 
 class Access(Table):

@@ -1,0 +1,102 @@
+"""From aiohttp's parsed message to the pipeline's Request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal, Self
+
+from aiohttp import StreamReader, http_exceptions
+from aiohttp.http import RawRequestMessage
+from aiohttp.web_protocol import RequestPayloadError
+
+from edge.guard.gate import too_large
+from edge.guard.refusal import Refusal
+from edge.http.message import Body, Fields
+
+SLOW_BODY = Refusal(408, "slow-body", "the body stopped coming", close=True)
+BROKEN_BODY = Refusal(400, "malformed", "the body's framing is broken", close=True)
+
+
+def fields_of(message: RawRequestMessage) -> Fields:
+    """The field lines as they came, in latin-1."""
+    return Fields(
+        (name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in message.raw_headers
+    )
+
+
+def target_of(message: RawRequestMessage) -> str:
+    """The raw request target, a byte a character."""
+    raw = message.path
+    return raw if raw.isascii() else raw.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def version_of(message: RawRequestMessage) -> Literal["1.0", "1.1"] | None:
+    """HTTP's version, or None where it is one that this server does not speak."""
+    major, minor = message.version
+    if major != 1:
+        return None
+    return "1.1" if minor >= 1 else "1.0"
+
+
+class BodyRefused(Exception):
+    """The client's body can't be read to its end."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.sentence)
+        self.refusal = refusal
+
+
+class Upload:
+    """A request's body as it comes: counted, timed, and asked for only when somebody wants it."""
+
+    def __init__(
+        self, content: StreamReader, limit: int, patience: float, proceed: Callable[[], None]
+    ) -> None:
+        self._content = content
+        self._limit = limit
+        self._patience = patience
+        self._proceed: Callable[[], None] | None = proceed
+        self._size = 0
+        self.refusal: Refusal | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._proceed is not None:
+            self._proceed()
+            self._proceed = None
+        try:
+            async with asyncio.timeout(self._patience):
+                chunk = await self._content.readany()
+        except TimeoutError:
+            raise self._refuse(SLOW_BODY) from None
+        except (RequestPayloadError, http_exceptions.HttpProcessingError, RuntimeError, OSError) as error:
+            raise self._refuse(BROKEN_BODY) from error
+        if not chunk:
+            raise StopAsyncIteration
+        self._size += len(chunk)
+        if self._size > self._limit:
+            raise self._refuse(too_large(self._limit))
+        return chunk
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nobody asked for a byte of it."""
+        return self._proceed is not None
+
+    def _refuse(self, refusal: Refusal) -> BodyRefused:
+        self.refusal = refusal
+        return BodyRefused(refusal)
+
+
+def body_of(
+    content: StreamReader, limit: int, patience: float, proceed: Callable[[], None]
+) -> Body | Upload | None:
+    """A body that has come whole as bytes, one under way as a stream, None where there is none."""
+    if not content.is_eof():
+        return Upload(content, limit, patience, proceed)
+    if content.at_eof():
+        return None
+    return content.read_nowait()

@@ -1,0 +1,210 @@
+"""A node as control and its own operator know it: sites, purges, certificates, explanations, figures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, assert_never
+
+from pydantic import Field, ValidationError
+
+from edge.config import Site, Table
+from edge.guard import head
+from edge.guard.refusal import Refusal
+from edge.http.message import Fields, Request
+from edge.identity import write_private
+from edge.journal import Document, Event, Snapshot
+from edge.pipeline import Pipeline
+from edge.position import ALONE, Position
+from edge.problems import Refused, problems_of
+from edge.purge import Purge, PurgeKind
+from edge.sites import Sites
+from edge.tls import BadCertificate, Certificates, KeyPair
+
+log = logging.getLogger("tepi.edge.node")
+
+FetchCertificate = Callable[[str], Awaitable[Mapping[str, str]]]
+
+
+class PurgeBody(Table):
+    """What is to be forgotten."""
+
+    kind: Literal["url", "prefix", "tag", "site"] = Field(description="What `value` is.")
+    value: str = Field(min_length=1, max_length=8192, description="A URL, a tag, a site's name or host.")
+    soft: bool = Field(False, description="Mark stale instead of dropping.")
+    site: str | None = Field(None, description="Narrows a tag to one site.")
+    dry_run: bool = Field(False, description="Count what would go; change nothing.")
+
+    def purge(self) -> Purge:
+        """The same as a value."""
+        kind: PurgeKind = self.kind
+        return Purge(kind, self.value, self.soft, self.site)
+
+
+class ExplainBody(Table):
+    """A request to be explained without being sent."""
+
+    url: str = Field(min_length=1, max_length=8192, description="An absolute URL.")
+    method: str = Field("GET", min_length=1, max_length=32, description="The request's method.")
+    fields: dict[str, str] = Field({}, description="The request's fields.")
+
+    def request(self) -> Request:
+        """The same as a request. Raises Refused."""
+        scheme = self.url.partition("://")[0].lower()
+        place = head.target(self.method, scheme, "1.1", self.url, Fields([("Host", "x")]))
+        if isinstance(place, Refusal) or scheme not in ("http", "https"):
+            wanted = "an absolute URL like http://shop.test/path, and a method other than CONNECT and TRACE"
+            raise ValueError(f"url: got {self.url!r}, expected {wanted}")
+        fields = Fields([("Host", place.host), *self.fields.items()])
+        return Request(self.method, scheme, place.host, place.path, place.query, fields)
+
+
+@dataclass(slots=True)
+class Node:
+    """What a node does with what it is told; edge.agent.Applies for one that has a control.
+
+    `fetch_certificate` gets a certificate and its key from control; they are kept in `keys`, so that HTTPS
+    works when control is away.
+    """
+
+    sites: Sites
+    pipeline: Pipeline
+    certificates: Certificates
+    figures: Callable[[], dict[str, Any]]
+    fetch_certificate: FetchCertificate | None = None
+    keys: Path | None = None
+    position: Position = ALONE
+    healths: dict[str, str] = field(default_factory=dict)
+
+    # What control says (edge.agent.Applies) -----------------------------------------------------
+
+    async def apply(self, event: Event) -> None:
+        """Returns once `event` holds in every answer from now on. Raises ValueError."""
+        match event.kind:
+            case "site.put":
+                await self._put_site(event)
+            case "site.delete":
+                name = str(event.body["name"])
+                self.sites.delete(name)
+                await self.pipeline.purge(Purge("site", name), event.position)
+            case "purge":
+                purge = _purge(event.body)
+                await self.pipeline.purge(purge, event.position)
+            case "certificate.put":
+                await self._put_certificate(event.body, new=True)
+            case "fleet.put":
+                pass  # the nodes' places concern name servers
+            case _:
+                assert_never(event.kind)
+        self.position = event.position
+
+    async def load(self, snapshot: Snapshot) -> None:
+        """Takes the place of everything known; a part that can't be taken in does not hold up the rest."""
+        problems: list[str] = []
+        sites = []
+        for document in snapshot.sites:
+            try:
+                sites.append(_site(document))
+            except Refused as refused:
+                problems.append(f"site {document.get('name')}: {refused}")
+                kept = self.sites.named(str(document.get("name")))
+                if kept is not None:
+                    sites.append(kept)
+        self.sites.replace(sites)
+        self.pipeline.distrust()
+        self.certificates.keep_only(frozenset(str(each["name"]) for each in snapshot.certificates))
+        for certificate in snapshot.certificates:
+            try:
+                await self._put_certificate(certificate, new=False)
+            except ValueError as error:
+                problems.append(str(error))
+        self.position = snapshot.position
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    async def health(self, nodes: dict[str, str]) -> None:
+        """Each node's health in control's eyes."""
+        self.healths = nodes
+
+    async def command(self, verb: str, body: Document) -> Document:
+        """`explain` and `dry-run`. Raises ValueError."""
+        match verb:
+            case "explain":
+                return await self.explain(body)
+            case "dry-run":
+                return {"entries": await self.forget({**body, "dry_run": True})}
+            case _:
+                raise ValueError(f"got command {verb!r}, expected explain or dry-run")
+
+    def heartbeat(self) -> Document:
+        """Cumulative counters."""
+        return self.figures()
+
+    # What the operator says ---------------------------------------------------------------------
+
+    async def forget(self, document: Document) -> int:
+        """Carries out a purge; the number of entries it met. Raises ValueError."""
+        body = _parsed(PurgeBody, document)
+        return await self.pipeline.purge(body.purge(), self.position, dry_run=body.dry_run)
+
+    async def explain(self, document: Document) -> dict[str, object]:
+        """What a request would meet, without sending it. Raises ValueError."""
+        told = await self.pipeline.explain(_parsed(ExplainBody, document).request())
+        return told.as_json()
+
+    # The steps ----------------------------------------------------------------------------------
+
+    async def _put_site(self, event: Event) -> None:
+        """A host that left the site, or came from another, must not be answered from the old one's store."""
+        site = _site(event.body)
+        before = self.sites.named(site.name)
+        gone = set() if before is None else set(before.hosts) - set(site.hosts)
+        owners = {
+            other.name
+            for other in self.sites.all()
+            if other.name != site.name and set(other.hosts) & set(site.hosts)
+        }
+        self.sites.put(site)
+        for name in owners | ({site.name} if gone else set()):
+            await self.pipeline.purge(Purge("site", name), event.position)
+
+    async def _put_certificate(self, document: Document, *, new: bool) -> None:
+        """Fetches the certificate that `document` names and shows it to its hosts; else the one kept."""
+        if self.keys is None or self.fetch_certificate is None:
+            return
+        name, hosts = str(document["name"]), tuple(str(host) for host in document["hosts"])
+        pair = KeyPair(self.keys / f"{name}.cert.pem", self.keys / f"{name}.key.pem")
+        problem: Exception | None = None
+        try:
+            material = await self.fetch_certificate(name)
+            self.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_private(pair.cert, material["certificate"].encode())
+            write_private(pair.key, material["key"].encode())
+        except (OSError, ValueError, KeyError) as error:
+            problem = error
+        try:
+            self.certificates.put(name, hosts, pair)
+        except BadCertificate as error:
+            raise ValueError(f"certificate {name}: {problem or error}") from error
+        if problem is not None and new:
+            raise ValueError(f"certificate {name}: {problem}; the one of before is still shown")
+
+
+def _site(document: Document) -> Site:
+    try:
+        return Site.model_validate(dict(document))
+    except ValidationError as error:
+        raise Refused(problems_of(error, Site)) from None
+
+
+def _purge(body: Document) -> Purge:
+    return PurgeBody.model_validate({key: body[key] for key in PurgeBody.model_fields if key in body}).purge()
+
+
+def _parsed(model: type[Any], document: Document) -> Any:
+    try:
+        return model.model_validate(dict(document))
+    except ValidationError as error:
+        raise Refused(problems_of(error, model)) from None

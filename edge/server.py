@@ -1,0 +1,304 @@
+"""HTTP/1.1 in and out, on aiohttp's server: connections, heads and limits. It decides nothing else.
+
+What aiohttp's defaults let pass is stopped here: a head is fed to the parser alone, so that a bad one can't
+swallow the answer to the good one before it; its size and time are bounded, and so are connections, idle
+time, slow readers and whole requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from typing import cast
+
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+from edge.guard.gate import Gate
+from edge.guard.networks import plain
+from edge.guard.refusal import Refusal
+
+log = logging.getLogger("tepi.edge.server")
+
+MAX_FIELDS = 256
+LINGER = 1.0  # seconds for a refused client to hear why, before its unread bytes reset the connection
+LINGERING = 5.0  # seconds for the rest of a body that nobody wanted
+_HEAD_END = b"\r\n\r\n"
+
+MALFORMED = Refusal(400, "malformed", "this is not a request of HTTP/1.1", close=True)
+HEAD_TOO_LARGE = Refusal(431, "head-size", "request line and fields are too long", close=True)
+HEAD_TOO_SLOW = Refusal(408, "slow-head", "the request's head took too long", close=True)
+
+Handler = Callable[["Incoming"], Awaitable[bool]]
+Refuse = Callable[["Connection", Refusal], None]
+
+
+class Incoming(web.BaseRequest):
+    """A parsed head with its connection."""
+
+    @property
+    def message(self) -> RawRequestMessage:
+        """The parser's own words."""
+        return self._message
+
+    @property
+    def connection(self) -> Connection:
+        """Where it came from."""
+        return cast(Connection, self._protocol)
+
+
+class _Written(web.StreamResponse):
+    """Tells aiohttp that the answer is on the wire already, and whether the connection stays."""
+
+    def __init__(self, keep: bool) -> None:
+        super().__init__()
+        self._keep = keep
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._keep
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
+
+
+_KEEP, _CLOSE = _Written(True), _Written(False)
+
+
+class Listener(web.Server):
+    """The connections of one listening address. `scheme` is what its clients speak."""
+
+    def __init__(self, handler: Handler, refuse: Refuse, gate: Gate, scheme: str) -> None:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            return _KEEP if await handler(cast(Incoming, request)) else _CLOSE
+
+        super().__init__(handle, handler_cancellation=True)
+        self.gate = gate
+        self.scheme = scheme
+        self.refuse = refuse
+        self.lingering = 0
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, self._loop)
+
+    def sweep(self, now: float) -> None:
+        """Ends what took too long. Called about once a second."""
+        for connection in self.connections:
+            cast(Connection, connection).sweep(now)
+
+    def _make_request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        return Incoming(message, payload, protocol, writer, task, self._loop)
+
+
+class Connection(RequestHandler):
+    """One client's connection."""
+
+    __slots__ = (
+        "_arriving",
+        "_head_since",
+        "_head_size",
+        "_held",
+        "_listener",
+        "_refused",
+        "_stalled",
+        "began",
+        "on_drained",
+        "on_stalled",
+        "peer",
+        "peer_port",
+    )
+
+    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+        limits = listener.gate.limits
+        super().__init__(
+            listener,
+            loop=loop,
+            keepalive_timeout=limits.idle,
+            max_line_size=limits.head,
+            max_field_size=limits.head,
+            max_headers=MAX_FIELDS,
+            lingering_time=LINGERING,
+            auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type]
+            logger=log,
+        )
+        self._listener = listener
+        self.peer = ""
+        self.peer_port = 0
+        self.began: float | None = None  # when the request under way began; None exempts it from the limit
+        self.on_stalled: Callable[[], None] | None = None
+        self.on_drained: Callable[[], None] | None = None
+        self._refused = False
+        self._head_size = 0
+        self._head_since: float | None = None
+        self._arriving: StreamReader = EMPTY_PAYLOAD  # the last request's body
+        self._held: deque[bytes] = deque()  # pieces for a parser whose queue is full
+        self._stalled: tuple[float, int] | None = None
+
+    @property
+    def scheme(self) -> str:
+        """What the client speaks."""
+        return self._listener.scheme
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way here and nothing waits."""
+        return not self._request_in_progress and not self._messages and self._head_since is None
+
+    # From the transport -----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peername = transport.get_extra_info("peername") or ("127.0.0.1", 0)
+        self.peer, self.peer_port = plain(peername[0]), peername[1]
+        refusal = self._listener.gate.connected(self.peer)
+        if refusal is None:
+            super().connection_made(transport)
+            return
+        self._refused = True
+        self.transport = cast(asyncio.Transport, transport)
+        self._listener.refuse(self, refusal)
+        self.transport.close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._listener.gate.disconnected(self.peer)
+        self._held.clear()
+        if self.on_drained is not None:
+            self.on_drained()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if self._upgraded or self._payload_parser is not None:
+            super().data_received(data)
+            return
+        if not data:  # aiohttp has room again
+            super().data_received(b"")
+        for piece in _pieces(data):
+            self._held.append(piece)
+        while self._held and len(self._messages) < self._max_msg_queue_size and not self._refused:
+            self._feed(self._held.popleft())
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.transport is not None:
+            self._stalled = (self._loop.time(), self.transport.get_write_buffer_size())
+        if self.on_stalled is not None:
+            self.on_stalled()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stalled = None
+        if self.on_drained is not None:
+            self.on_drained()
+
+    # Heads ------------------------------------------------------------------------------------
+
+    def _feed(self, piece: bytes) -> None:
+        """Hands the parser one piece, which holds the end of one head at most."""
+        in_body = not self._arriving.is_eof()
+        if not in_body:
+            self._head_size += len(piece)
+            if self._head_size > self._listener.gate.limits.head:
+                self._refuse(HEAD_TOO_LARGE)
+                return
+        before = self._request_count
+        super().data_received(piece)
+        if self._request_count != before:
+            message, self._arriving = self._messages[-1]
+            self._refused = isinstance(message, _ErrInfo)
+            self._head_size = 0
+            self._head_since = None
+        elif not in_body and self._head_since is None:
+            self._head_since = self._loop.time()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answers `refusal` after whatever is under way, and hears nothing more."""
+        self._refused = True
+        self._head_since = None
+        self._held.clear()
+        self._request_count += 1
+        self._messages.append(
+            (_ErrInfo(refusal.status, BadHttpMessage(refusal.sentence), refusal.reason), EMPTY_PAYLOAD)
+        )
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _make_error_handler(
+        self, err_info: _ErrInfo
+    ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            if self.transport is not None:
+                self._listener.refuse(self, _refusal(err_info))
+                await self._linger()
+            return _CLOSE
+
+        return answer
+
+    async def _linger(self) -> None:
+        """Lets the client read its refusal: closing at once would reset the connection under it."""
+        transport = self.transport
+        if transport is None or not transport.can_write_eof():
+            return
+        with contextlib.suppress(OSError):
+            transport.write_eof()
+        self._listener.lingering += 1
+        try:
+            if self._listener.lingering <= self._listener.gate.limits.connections // 10:
+                await asyncio.sleep(LINGER)  # cancelled as soon as the client closes
+        finally:
+            self._listener.lingering -= 1
+
+    # Time -------------------------------------------------------------------------------------
+
+    def sweep(self, now: float) -> None:
+        """Ends the connection if its head, its reader or its request took too long."""
+        limits = self._listener.gate.limits
+        if self._head_since is not None and now - self._head_since > limits.head_timeout:
+            self._refuse(HEAD_TOO_SLOW)
+        if self.transport is None:
+            return
+        if self._stalled is not None and now - self._stalled[0] > limits.idle:
+            waiting = self.transport.get_write_buffer_size()
+            if waiting >= self._stalled[1]:
+                self.transport.abort()
+            self._stalled = (now, waiting)
+        if self.began is not None and now - self.began > limits.total:
+            self.transport.abort()
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """`data`, cut after each end of a head (or what looks like one in a body, where a cut does no harm)."""
+    start = 0
+    while start < len(data):
+        end = data.find(_HEAD_END, start)
+        if end < 0 or end + 4 == len(data):
+            yield data[start:] if start else data
+            return
+        yield data[start : end + 4]
+        start = end + 4
+
+
+def _refusal(error: _ErrInfo) -> Refusal:
+    for known in (HEAD_TOO_LARGE, HEAD_TOO_SLOW):
+        if error.message == known.reason:
+            return known
+    return HEAD_TOO_LARGE if isinstance(error.exc, LineTooLong) else MALFORMED
