@@ -27,7 +27,6 @@ MOST_ADDITIONAL = 4
 LONGEST_NAME = 255
 OPTION_SUBNET = 8
 QUESTION_POINTER = 0xC000 | HEADER_SIZE
-LARGEST_POINTER = 0x3FFF
 
 
 class Rcode(IntEnum):
@@ -47,12 +46,10 @@ class Type(IntEnum):
 
     A = 1
     NS = 2
-    CNAME = 5
     SOA = 6
     HINFO = 13
     AAAA = 28
     OPT = 41
-    TSIG = 250
     IXFR = 251
     AXFR = 252
     ANY = 255

@@ -13,7 +13,7 @@ from typing import cast
 from geo.dns.answer import Reply, Responder
 
 BIND_ATTEMPTS = 20
-LONGEST_FRAME = 2 + 65535
+BURST_OCTETS = 2**20  # of packets that may wait while a new responder is made
 Address = tuple[str, int]
 
 
@@ -119,6 +119,8 @@ def _socket(address: Address, kind: socket.SocketKind) -> socket.socket:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind == socket.SOCK_STREAM:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BURST_OCTETS)
         made.setblocking(False)
         made.bind(address)
     except OSError as error:
