@@ -194,8 +194,11 @@ class Pipeline:
                     fresh = entry.freshness
                     return None, fresh.no_cache or fresh.ttl(self._clock.monotonic()) <= 0
                 answer = await self._delivered(x, entry)
-                if answer is None:
-                    return None, True
+                if answer is None:  # the body broke off at once
+                    answer = await self._excused(x, stale, origin, reachable=False)
+                    if answer is None:
+                        raise UpstreamError("reset", x.rules.name, "the body broke off at once", sent=True)
+                    return answer, False
                 if landing.revalidated:
                     answer = self._aged(answer, entry)
                 answer = answer.but(fields=answer.fields.plus(*landing.own_lines))

@@ -123,7 +123,7 @@ class Fill:
         return self.done and self.keeping
 
     async def next_for(self, reader: Reader) -> bytes | None:
-        """The reader's next chunk, or None at the end. Raises Lagged, or what ended the fill."""
+        """The reader's next chunk, or None at the end. Raises Lagged, or Cut if the body ended too early."""
         while True:
             if reader not in self._readers:
                 raise Lagged(reader.offset)
@@ -132,7 +132,8 @@ class Fill:
                 self._advance(reader)
                 return chunk
             if self.error is not None:
-                raise self.error
+                # Each reader gets one of his own, for an exception gathers the tracebacks of all who raise it.
+                raise Cut(str(self.error))
             if self.done:
                 return None
             await self._changed.wait()
@@ -157,8 +158,8 @@ class Fill:
         self._changed = asyncio.Event()
 
     def _trim(self) -> None:
-        """Let go of what every reader has had, unless the body is to be kept."""
-        if self.keeping or (self._lagging and self._readers):
+        """Let go of what every reader has had, once room is needed; until then others may still join."""
+        if self.keeping or self._held < self._window or (self._lagging and self._readers):
             return
         newest = self._first + len(self._chunks)
         slowest = min((reader.at for reader in self._readers), default=newest)
