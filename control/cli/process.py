@@ -18,6 +18,7 @@ from edge.problems import Refused
 from edge.secrets import NoSecret
 from geo.dns.server import CannotListen
 from geo.lookup import BadDatabase
+from origin.registry import BrokenPlugin
 
 CONFIGURATION = 2  # exit code: this can't run as it is told to; starting it again would not help
 
@@ -59,7 +60,7 @@ def stops_with_a_sentence() -> Iterator[None]:
     """Ends the process with exit code 2 and one clear sentence where it can't run as it is told to."""
     try:
         yield
-    except (Refused, BadDatabase, CannotListen, NoSecret, JoinRefused) as error:
+    except (Refused, BadDatabase, CannotListen, NoSecret, JoinRefused, BrokenPlugin) as error:
         _stop(str(error))
     except OSError as error:
         _stop(f"{error.strerror or error}: stop what uses the address, or choose another one")

@@ -1,0 +1,323 @@
+"""The commerce origin as a process: plugins behind two listeners, outbox and tasks beside them.
+
+Over plain HTTP nobody's word is taken. Over mutual TLS a node of the fleet speaks, and what it says of
+site and visitor in `Tepi-*` fields is believed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import logging
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate, parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from pydantic import BaseModel
+
+from origin.contract import Answer, Call, Contract, Events, Plugin, Route, Visitor
+from origin.db.database import Database
+from origin.inbox import Inbox, UnknownProvider, Unverified
+from origin.outbox import Outbox, ToControl, ToHearers
+from origin.settings import OriginSettings, split_address
+
+log = logging.getLogger("tepi.origin")
+
+LARGEST_BODY = 1024 * 1024
+DRAIN = 5.0
+PURGE_TIMEOUT = aiohttp.ClientTimeout(total=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What the origin is given from outside: clocks, chance, secrets and who may speak for visitors.
+
+    `mutual` is the TLS of the nodes' listener; `is_member` tells a node's certificate (name, serial in hex)
+    from a revoked one's.
+    """
+
+    clock: Callable[[], float]
+    jitter: Callable[[], float]
+    mutual: ssl.SSLContext | None = None
+    is_member: Callable[[str, str], bool] = lambda name, serial: True
+    purge_token: str | None = None
+    webhook_secret: str | None = None
+
+
+class Shared:
+    """What plugins offer to one another, by contract."""
+
+    def __init__(self) -> None:
+        self._offers: dict[Contract, object] = {}
+
+    def offer(self, contract: Contract, implementation: object) -> None:
+        """`implementation` is the source of `contract`."""
+        if contract in self._offers:
+            raise ValueError(f"{contract}: two plugins offer it")
+        self._offers[contract] = implementation
+
+    def use(self, contract: Contract) -> Any:
+        """Who implements `contract`."""
+        if contract not in self._offers:
+            raise LookupError(f"no plugin offers {contract}")
+        return self._offers[contract]
+
+
+class PluginHost:
+    """The `Host` contract for one plugin."""
+
+    def __init__(self, origin: Origin, settings: BaseModel, name: str) -> None:
+        self._origin = origin
+        self.settings = settings
+        self.secret = hmac.digest(origin.secret, name.encode(), hashlib.sha256)
+
+    @property
+    def events(self) -> Events:
+        return self._origin.outbox
+
+    def now(self) -> float:
+        return self._origin.wiring.clock()
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[Any]:
+        async with self._origin.database.write() as connection:
+            yield connection
+        self._origin.outbox.tell()
+
+    def read(self) -> Any:
+        return self._origin.database.read()
+
+    def offer(self, contract: Contract, implementation: object) -> None:
+        self._origin.shared.offer(contract, implementation)
+
+    def use(self, contract: Contract) -> Any:
+        return self._origin.shared.use(contract)
+
+
+class Origin:
+    """Plugins, started on one database."""
+
+    def __init__(
+        self,
+        settings: OriginSettings,
+        plugins: Mapping[str, type[Plugin]],
+        plugin_settings: Mapping[str, BaseModel],
+        wiring: Wiring,
+    ) -> None:
+        self.settings = settings
+        self.wiring = wiring
+        directory = settings.directory
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.secret = own_secret(directory / "secret")
+        self.database = Database(settings.database or f"sqlite+aiosqlite:///{directory / 'origin.db'}")
+        self.outbox = Outbox(self.database, wiring.clock, wiring.jitter)
+        self.shared = Shared()
+        self.plugins: dict[str, Plugin] = {name: kind() for name, kind in plugins.items()}
+        self._plugin_settings = plugin_settings
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "tepi_origin_requests", "Requests answered.", ["plugin", "status"], registry=self.registry
+        )
+
+    async def start(self) -> None:
+        """Migrates the database and starts every plugin."""
+        branches = [path for plugin in self.plugins.values() if (path := plugin.migrations()) is not None]
+        await self.database.migrate(branches)
+        for name, plugin in self.plugins.items():
+            await plugin.start(PluginHost(self, self._plugin_settings[name], name))
+
+    async def close(self) -> None:
+        """Gives everything back."""
+        await self.database.close()
+
+    def application(self) -> web.Application:
+        """All plugins' routes, and the inbox."""
+        app = web.Application(client_max_size=LARGEST_BODY)
+        inbox = self._inbox()
+        if inbox is not None:
+            app.router.add_post(f"{self.settings.prefix}/hooks/{{provider}}", _hook(inbox, self))
+        for name, plugin in self.plugins.items():
+            for route in plugin.routes():
+                path = route.path if route.at_root else self.settings.prefix + route.path
+                app.router.add_route(route.method, path, self._serve(name, route))
+        return app
+
+    def _inbox(self) -> Inbox | None:
+        if self.wiring.webhook_secret is None:
+            return None
+        webhooks = {hook.provider: hook for plugin in self.plugins.values() for hook in plugin.webhooks()}
+        return Inbox(self.database, webhooks, self.wiring.webhook_secret, self.wiring.clock)
+
+    def _serve(self, name: str, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            id = request.headers.get("X-Request-Id", "")[:128]
+            call = Call(request, request.match_info, visitor_of(request, self.wiring.is_member), id)
+            try:
+                answer = await route.handler(call)
+            except Exception:
+                log.exception("%s %s failed (request %s)", request.method, request.path, id)
+                answer = Answer("This page is broken; we know.\n", status=500, content_type="text/plain")
+            self._requests.labels(name, str(answer.status)).inc()
+            return respond(request, answer)
+
+        return serve
+
+    def work(self) -> list[Callable[[], Awaitable[None]]]:
+        """The loops that run beside the listeners."""
+        hearers: dict[str, list[Any]] = {}
+        for plugin in self.plugins.values():
+            for event, hearer in plugin.hears().items():
+                hearers.setdefault(event, []).append(hearer)
+        loops: list[Callable[[], Awaitable[None]]] = [
+            lambda: self.outbox.deliver("event", ToHearers(hearers))
+        ]
+        if self.settings.purges is not None and self.wiring.purge_token is not None:
+            loops.append(self._deliver_purges)
+        for plugin in self.plugins.values():
+            loops += [_again(task.name, task.every, task.run) for task in plugin.tasks()]
+        return loops
+
+    async def _deliver_purges(self) -> None:
+        assert self.settings.purges is not None
+        assert self.wiring.purge_token is not None
+        async with aiohttp.ClientSession(timeout=PURGE_TIMEOUT) as session:
+            carrier = ToControl(session, self.settings.purges.url, self.wiring.purge_token)
+            await self.outbox.deliver("purge", carrier)
+
+
+def respond(request: web.Request, answer: Answer) -> web.Response:
+    """`answer` as HTTP: with an ETag of its bytes, and 304 where the client has them (RFC 9110 §13)."""
+    body, content_type = answer.encoded()
+    fields = [*answer.policy.fields().items(), *answer.fields.items()]
+    fields += [("Set-Cookie", cookie) for cookie in answer.cookies]
+    if answer.last_modified is not None:
+        fields.append(("Last-Modified", formatdate(answer.last_modified, usegmt=True)))
+    if answer.status == 200 and not answer.policy.private:
+        etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        fields.append(("ETag", etag))
+        if request.method in ("GET", "HEAD") and _has_it(request, etag, answer.last_modified):
+            return web.Response(status=304, headers=fields)
+    fields.append(("Content-Type", content_type))
+    return web.Response(status=answer.status, body=body, headers=fields)
+
+
+def _has_it(request: web.Request, etag: str, modified: float | None) -> bool:
+    asked = request.headers.get("If-None-Match")
+    if asked is not None:
+        return asked.strip() == "*" or etag in [one.strip().removeprefix("W/") for one in asked.split(",")]
+    since = request.headers.get("If-Modified-Since")
+    if since is None or modified is None:
+        return False
+    try:
+        return int(modified) <= parsedate_to_datetime(since).timestamp()
+    except (ValueError, TypeError):
+        return False
+
+
+def visitor_of(request: web.Request, is_member: Callable[[str, str], bool]) -> Visitor:
+    """Who asks: by the node's word if a member of the fleet speaks, else by the connection alone."""
+    transport = request.transport
+    certificate = None if transport is None else transport.get_extra_info("peercert")
+    if not certificate:
+        return Visitor(request.remote or "")
+    subject = {name: value for part in certificate.get("subject", ()) for name, value in part}
+    serial = str(certificate.get("serialNumber", "")).lower().lstrip("0")
+    if subject.get("organizationalUnitName") != "edge" or not is_member(
+        subject.get("commonName", ""), serial
+    ):
+        return Visitor(request.remote or "")
+    asn = request.headers.get("Tepi-Client-ASN", "")
+    return Visitor(
+        address=request.headers.get("Tepi-Client-Address", request.remote or ""),
+        country=request.headers.get("Tepi-Client-Country"),
+        asn=int(asn) if asn.isascii() and asn.isdigit() else None,
+        site=request.headers.get("Tepi-Site"),
+        trusted=True,
+    )
+
+
+def own_secret(path: Path) -> bytes:
+    """32 bytes that stay the same, made the first time."""
+    if not path.exists():
+        partial = path.with_name(".secret.partial")
+        partial.touch(mode=0o600)
+        partial.write_bytes(secrets.token_bytes(32))
+        partial.replace(path)
+    return path.read_bytes()
+
+
+def _hook(inbox: Inbox, origin: Origin) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def take(request: web.Request) -> web.Response:
+        fields = {name.lower(): value for name, value in request.headers.items()}
+        try:
+            new = await inbox.take(request.match_info["provider"], fields, await request.read())
+        except UnknownProvider:
+            return web.Response(status=404, text="no plugin takes this provider's webhooks\n")
+        except Unverified as error:
+            return web.Response(status=401, text=f"{error}\n")
+        origin.outbox.tell()
+        return web.Response(status=200, text="taken\n" if new else "taken before\n")
+
+    return take
+
+
+def _again(name: str, every: float, run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def again() -> None:
+        while True:
+            try:
+                await run()
+            except Exception:
+                log.exception("task %s failed", name)
+            await asyncio.sleep(every)
+
+    return again
+
+
+def admin_application(origin: Origin) -> web.Application:
+    """/metrics, /healthz, /readyz."""
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(origin.registry), content_type="text/plain")
+
+    async def alive(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", alive), web.get("/readyz", alive)])
+    return app
+
+
+@contextlib.asynccontextmanager
+async def serving(origin: Origin) -> AsyncIterator[None]:
+    """All listeners are open and all loops run inside this context. OSError: an address can't be had."""
+    await origin.start()
+    settings = origin.settings
+    runner = web.AppRunner(origin.application(), access_log=None, shutdown_timeout=DRAIN)
+    admin = web.AppRunner(admin_application(origin), access_log=None)
+    tasks: list[asyncio.Future[None]] = []
+    try:
+        await runner.setup()
+        await admin.setup()
+        await web.TCPSite(runner, *split_address(settings.listen)).start()
+        if settings.mutual_listen and origin.wiring.mutual is not None:
+            address = split_address(settings.mutual_listen)
+            await web.TCPSite(runner, *address, ssl_context=origin.wiring.mutual).start()
+        tasks += [asyncio.ensure_future(loop()) for loop in origin.work()]
+        await web.TCPSite(admin, *split_address(settings.admin)).start()
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await runner.cleanup()
+        await admin.cleanup()
+        await origin.close()
