@@ -132,7 +132,7 @@ class Fill:
                 self._advance(reader)
                 return chunk
             if self.error is not None:
-                # Each reader gets one of his own, for an exception gathers the tracebacks of all who raise it.
+                # One of his own for each reader: an exception gathers the tracebacks of all who raise it.
                 raise Cut(str(self.error))
             if self.done:
                 return None
