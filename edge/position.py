@@ -16,6 +16,10 @@ class Position:
         """Whether a node that stands here has applied `other` too."""
         return self.lineage == other.lineage and self.number >= other.number
 
+    def next(self) -> Position:
+        """Where a node stands after one more event."""
+        return Position(self.lineage, self.number + 1)
+
 
 # A node without control: nothing was ever applied, and its own purges are ordered by the pipeline itself.
 ALONE = Position("alone", 0)
