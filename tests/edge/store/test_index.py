@@ -1,0 +1,28 @@
+"""The index of names."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.store.index import NameIndex
+from tests.edge.store.test_memory import entry
+
+ENTRIES = [entry(f"/{number}") for number in range(4)]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("ab"), st.integers(0, 3)), max_size=40))
+def test_the_index_agrees_with_a_plain_dictionary(script: list[tuple[bool, str, int]]) -> None:
+    index, model = NameIndex(), dict[str, set[int]]()
+    for adding, name, number in script:
+        if adding:
+            index.add(name, ENTRIES[number])
+            model.setdefault(name, set()).add(number)
+        else:
+            index.discard(name, ENTRIES[number])
+            model.get(name, set()).discard(number)
+        for known in "ab":
+            wanted = {ENTRIES[number] for number in model.get(known, set())}
+            assert set(index.find(known)) == wanted
+            assert index.count(known) == len(wanted)
+    assert len(index) == sum(bool(numbers) for numbers in model.values())
