@@ -116,7 +116,12 @@ class Front:
         peer = request.client
         address = client_of(peer.address, request.fields, self.gate.trusted)
         client = self.locate(address, where.host, where.path) or Client(address, peer.port)
-        request = replace(request, host=where.host, path=where.path, query=where.query, client=client)
+        fields = request.fields
+        if not request.path.startswith("/"):  # absolute: its authority replaces Host (RFC 9112 §3.2.2)
+            fields = fields.replaced("Host", where.host)
+        request = replace(
+            request, host=where.host, path=where.path, query=where.query, fields=fields, client=client
+        )
         if where.path == HEALTH_PATH:
             return request, self._health()
         refusal = self.gate.admit(address, request.fields)

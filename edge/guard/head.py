@@ -11,7 +11,8 @@ from typing import NamedTuple
 from edge.guard.refusal import Refusal
 from edge.http.message import Fields
 
-_HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?")
+# Narrower than RFC 3986's reg-name: no name in use has its other characters, and they end lists elsewhere.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
