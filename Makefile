@@ -3,31 +3,60 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SOAK_SECONDS ?= 1800
 
-.PHONY: install up test check bench clean
+.DEFAULT_GOAL := help
+.PHONY: help install up test check tools settings bench fuzz soak clean
+.SILENT:
+
+help:
+	echo 'make up        a whole fleet on this machine: control, three edges, GeoDNS, a demo shop'
+	echo 'make test      every check and test'
+	echo
+	echo 'make install   .venv with everything in it        make check     style, types, layers'
+	echo 'make tools     the browser that tests drive       make settings  write docs/settings.md anew'
+	echo 'make bench     side by side with peers            make fuzz      the properties, for long'
+	echo 'make soak      a node under load, for long        make clean     remove what make made'
 
 install: $(STAMP)
 
 $(STAMP): pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) is not there: make PYTHON=/path/to/python3.11'; exit 1; }
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Tepi needs Python 3.11 or newer, this is $$($(PYTHON) -V): make PYTHON=python3.12"; exit 1; }
+	echo 'Installing into $(VENV)…'
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install --upgrade pip
+	PYTHONWARNINGS=ignore $(PIP) install --editable '.[dev]'
 	touch $@
 
 up: $(STAMP)
-	$(BIN)/tepi up
+	exec $(BIN)/tepi up $(ARGS)
 
 check: $(STAMP)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
-test: check
-	$(BIN)/pytest
+tools: $(STAMP)
+	$(BIN)/python -m tests.support.tools
+
+test: check tools
+	$(BIN)/pytest $(ARGS)
+
+settings: $(STAMP)
+	$(BIN)/python -m docs.settings
 
 bench: $(STAMP)
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(ARGS)
+
+fuzz: $(STAMP)
+	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 $(ARGS)
+
+soak: $(STAMP)
+	TEPI_SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest tests/soak --timeout=0 $(ARGS)
 
 clean:
-	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
