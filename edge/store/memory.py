@@ -17,7 +17,7 @@ from edge.store.index import NameIndex
 # What an entry costs beside bodies and texts; tests/edge/store/test_memory.py holds it against tracemalloc.
 ENTRY_OVERHEAD = 2_600
 LINE_OVERHEAD = 190
-TAG_OVERHEAD = 210
+TAG_OVERHEAD = 150
 VARIANTS = 200  # of one key; the oldest goes when another comes
 _END = "\U0010ffff"
 
