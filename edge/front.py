@@ -64,11 +64,12 @@ class Front:
             message.method, scheme, "", raw, None, fields,
             Client(connection.peer, connection.peer_port), None, self.new_id(), version or "1.1",
         )  # fmt: skip
-        keep = not message.should_close and not self.draining
         transport = connection.transport
         if transport is None:
             return False
-        reply = Reply(transport, incoming.writer.drain, request.method, request.version, keep)
+        reply = Reply(
+            transport, incoming.writer.drain, request.method, request.version, not message.should_close
+        )
         connection.began = asyncio.get_running_loop().time()
         self.under_way += 1
         outcome, sent = Outcome("none"), Sent(CLIENT_GONE, whole=False)
@@ -78,6 +79,7 @@ class Front:
                 sent, outcome = answer, Outcome("pass", "upgrade", site=answer.site)
                 return False
             outcome = answer.outcome
+            reply.keep = reply.keep and not self.draining
             sent = await reply.send(answer)
             if not sent.whole:
                 transport.abort()

@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import RequestHandler, _ErrInfo
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from edge.guard.gate import Gate
 from edge.guard.networks import plain
@@ -222,8 +222,12 @@ class Connection(RequestHandler):
         before = self._request_count
         super().data_received(piece)
         if self._request_count != before:
-            message, self._arriving = self._messages[-1]
-            self._refused = isinstance(message, _ErrInfo)
+            message, arriving = self._messages[-1]
+            if isinstance(message, _ErrInfo):
+                self._refused = True
+                if not self._arriving.is_eof():  # the parser forgets whose body it was
+                    self._arriving.set_exception(RequestPayloadError(message.message))
+            self._arriving = arriving
             self._head_size = 0
             self._head_since = None
         elif not in_body and self._head_since is None:
