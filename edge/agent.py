@@ -22,6 +22,7 @@ from edge.journal import (
     Snapshot,
     parse,
     position_document,
+    position_of,
 )
 from edge.position import Position
 
@@ -31,6 +32,7 @@ BEAT = 1.0  # seconds between heartbeats
 SILENCE = 3.0  # without a word for so long, a line is cut and a node that slept is behind
 MAX_UNSYNCED = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+DIAL_SECONDS = 10.0
 LARGEST_FRAME = 256 * 1024 * 1024
 
 
@@ -66,8 +68,11 @@ class Line:
     """The state of one connection to control."""
 
     heard: float
+    busy: bool = False  # a frame is being taken in, so that not hearing the next one means nothing
     beat: int = 0
-    fresh_from: int = 0  # a head that answers this beat or a later one proves that nothing was missed
+    sent: dict[int, float] = field(default_factory=dict)  # when each unanswered heartbeat left
+    head: Position | None = None  # where the journal stood at the last answered heartbeat,
+    asked: float = 0.0  # which left then
 
 
 @dataclass(slots=True)
@@ -89,9 +94,13 @@ class Agent:
     connected: bool = False
     _position: Position | None = None
     _synced: bool = False
-    _contact: float = 0.0
+    _doubt: float = float("-inf")  # what control said to a heartbeat of before proves nothing
+    _contact: float = float("-inf")
     _ticked: float = 0.0
     _commands: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._ticked = self.monotonic()
 
     @property
     def position(self) -> Position | None:
@@ -107,10 +116,14 @@ class Agent:
     async def restore(self) -> bool:
         """Takes up the state of the last run, if there was one. The cache is empty: nothing is old."""
         state = await asyncio.to_thread(self.checkpoint.load)
-        self._contact = self._ticked = self.monotonic()
+        self._contact = self.monotonic()
         if state is None:
             return False
-        await self.applies.load(state.snapshot())
+        try:
+            await self.applies.load(state.snapshot())
+        except ValueError as error:
+            log.error("can't take in the kept state of %s: %s", state.position.number, error)
+            self.problems["snapshot"] = str(error)
         self._position = state.position
         self._synced = True
         return True
@@ -120,7 +133,8 @@ class Agent:
         pause = FIRST_PAUSE
         ticking = asyncio.create_task(self._tick())
         try:
-            async with aiohttp.ClientSession() as session:
+            timeout = aiohttp.ClientTimeout(total=DIAL_SECONDS)
+            async with aiohttp.ClientSession(timeout=timeout) as session:
                 while True:
                     began = self.monotonic()
                     try:
@@ -128,6 +142,9 @@ class Agent:
                         reason = "control closed the line"
                     except (aiohttp.ClientError, OSError, TimeoutError, BadJournal) as error:
                         reason = str(error) or type(error).__name__
+                    except Exception:
+                        log.exception("the line to control was cut")
+                        reason = "this node failed"
                     finally:
                         self.connected = False
                     if self.monotonic() - began > LONGEST_PAUSE:
@@ -146,9 +163,13 @@ class Agent:
             now = self.monotonic()
             if now - self._ticked > SILENCE:
                 log.warning("slept for %.1f s; not ready until control is heard again", now - self._ticked)
-                self._synced = False
+                self._distrust(now)
             self._ticked = now
             await asyncio.sleep(BEAT / 4)
+
+    def _distrust(self, now: float) -> None:
+        """Something may have been missed until `now`."""
+        self._synced, self._doubt = False, now
 
     async def _connection(self, session: aiohttp.ClientSession) -> None:
         async with session.ws_connect(
@@ -158,6 +179,8 @@ class Agent:
             timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
         ) as socket:
             line = Line(heard=self.monotonic())
+            if line.heard - self._contact > SILENCE:
+                self._distrust(line.heard)
             await socket.send_str(
                 json.dumps(
                     {
@@ -172,8 +195,9 @@ class Agent:
                 async for message in socket:
                     if message.type is not aiohttp.WSMsgType.TEXT:
                         break
-                    line.heard = self.monotonic()
+                    line.heard, line.busy = self.monotonic(), True
                     await self._frame(socket, line, parse(message.data))
+                    line.heard, line.busy = self.monotonic(), False
             finally:
                 beating.cancel()
                 with contextlib.suppress(asyncio.CancelledError, aiohttp.ClientError, OSError):
@@ -182,10 +206,9 @@ class Agent:
                     task.cancel()
 
     async def _beat(self, socket: aiohttp.ClientWebSocketResponse, line: Line) -> None:
-        while self.monotonic() - line.heard <= SILENCE:
-            if not self._synced and line.fresh_from <= line.beat:
-                line.fresh_from = line.beat + 1
+        while line.busy or self.monotonic() - line.heard <= SILENCE:
             line.beat += 1
+            line.sent[line.beat] = self.monotonic()
             await socket.send_str(
                 json.dumps(
                     {
@@ -208,14 +231,14 @@ class Agent:
         match frame.get("type"):
             case "event":
                 await self._event(self.reader.event(frame))
-                await self._acknowledge(socket)
+                await self._acknowledge(socket, line)
             case "snapshot":
                 await self._snapshot(self.reader.snapshot(frame))
-                await self._acknowledge(socket)
+                await self._acknowledge(socket, line)
             case "head":
                 self._head(line, frame)
             case "health":
-                await self.applies.health(dict(frame.get("nodes") or {}))
+                await self.applies.health(dict(frame["nodes"]))
             case "command":
                 task = asyncio.create_task(self._command(socket, frame))
                 self._commands.add(task)
@@ -250,16 +273,23 @@ class Agent:
         await asyncio.to_thread(self.checkpoint.replace, snapshot)
         self._position = snapshot.position
 
-    async def _acknowledge(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _acknowledge(self, socket: aiohttp.ClientWebSocketResponse, line: Line) -> None:
+        self._settle(line)
         await socket.send_str(json.dumps({"type": "ack", "position": position_document(self._position)}))
 
     def _head(self, line: Line, frame: dict[str, Any]) -> None:
-        here = self._position
-        if here is None or frame.get("lineage") != here.lineage or frame.get("number", 0) > here.number:
+        sent = line.sent.pop(frame["beat"], None)
+        if sent is not None:
+            line.head, line.asked = position_of(frame), sent
+            self._settle(line)
+
+    def _settle(self, line: Line) -> None:
+        """Whoever stands where the journal stood at a heartbeat has missed nothing before that heartbeat."""
+        if line.head is None or self._position is None or not self._position.reaches(line.head):
             return
-        self._contact = self.monotonic()
+        self._contact = max(self._contact, line.asked)
         self.connected = True
-        if line.fresh_from <= frame.get("beat", 0):
+        if line.asked > self._doubt:
             self._synced = True
 
     async def _command(self, socket: aiohttp.ClientWebSocketResponse, frame: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.identity import write_private
-from edge.journal import Document, Event, Snapshot, position_document, position_of
+from edge.journal import Document, Event, Snapshot, parse, position_document, position_of
 from edge.position import Position
 
 COMPACT_AFTER = 1000  # events
@@ -71,13 +71,13 @@ class Checkpoint:
     def load(self) -> State | None:
         """The state of the last run; a line that was cut while being written is left out."""
         try:
-            self.state = _read(json.loads(self._whole.read_text()))
+            self.state = _read(parse(self._whole.read_text()))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         if self._since.exists():
             for line in self._since.read_text().splitlines():
-                event = _event(line)
-                if event is None or event.position.number != self.state.position.number + 1:
+                event, here = _event(line), self.state.position
+                if event is None or event.position != Position(here.lineage, here.number + 1):
                     break
                 self.state.fold(event)
                 self._events += 1
@@ -130,7 +130,7 @@ def _read(document: dict[str, Any]) -> State:
 
 def _event(line: str) -> Event | None:
     try:
-        document = json.loads(line)
+        document = parse(line)
         return Event(position_of(document), document["kind"], document["body"])
     except (ValueError, KeyError):
         return None

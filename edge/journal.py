@@ -7,7 +7,6 @@ owns the contract: control writes with these functions.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ class Reader:
             raise BadJournal("a frame without payload or signature")
         try:
             self._key.verify(base64.b64decode(signature, validate=True), text.encode())
-        except (InvalidSignature, binascii.Error) as error:
+        except (InvalidSignature, ValueError) as error:
             raise BadJournal("the signature is not the one of the control that this node joined") from error
         return parse(text)
 
@@ -121,8 +120,10 @@ def parse(text: str) -> dict[str, Any]:
     return value
 
 
-def position_of(document: Document) -> Position:
+def position_of(document: object) -> Position:
     """The position in `document`. Raises BadJournal."""
+    if not isinstance(document, dict):
+        raise BadJournal(f"position: got {type(document).__name__}, expected an object")
     lineage, number = document.get("lineage"), document.get("number")
     if not isinstance(lineage, str) or not isinstance(number, int) or isinstance(number, bool):
         raise BadJournal(f"position: got {lineage!r} {number!r}, expected a lineage and a number")
