@@ -83,7 +83,7 @@ class Reader:
         """The event in an `event` frame. Raises BadJournal."""
         payload = self._payload(frame)
         kind, body = payload.get("kind"), payload.get("body")
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise BadJournal(f"kind: got {kind!r}, expected one of {', '.join(sorted(KINDS))}")
         if not isinstance(body, dict):
             raise BadJournal(f"body: got {type(body).__name__}, expected an object")
