@@ -102,7 +102,6 @@ class Plan:
                 "listen": f"{LOOPBACK}:{self.ports.control}",
                 "nodes_listen": f"{LOOPBACK}:{self.ports.nodes}",
                 "admin": f"{LOOPBACK}:{self.ports.control_admin}",
-                "probe_port": self.ports.http,
             }
         )
 
