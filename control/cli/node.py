@@ -24,7 +24,10 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("name")
-@click.option("--role", type=click.Choice(["edge", "dns", "origin"]), default="edge", show_default=True)
+@click.option(
+    "--role", type=click.Choice(["edge", "dns", "origin"]), default="edge", show_default=True,
+    help="What it runs.",
+)  # fmt: skip
 @click.option("--place", help="A city, an airport's code, or City,CC,latitude,longitude.")
 @click.option("--address", "addresses", multiple=True, required=True, help="An address that reaches it.")
 @click.option("--capacity", type=float, default=1.0, show_default=True, help="Its share within one place.")
