@@ -1,0 +1,182 @@
+"""The shop's pages as HTML, each with the policy and the tags that are true of it."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from origin.contract import PRIVATE, Answer, CachePolicy, Money
+from origin.storefront.art import picture
+from origin.storefront.basket import Basket
+from origin.storefront.goods import DATA, LANGUAGES, Category, Good, Language, Offer, price_text
+from origin.storefront.store import tag_of
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+FEATURED = 8
+FOREVER = CachePolicy(seconds=31_536_000, browser=31_536_000, immutable=True)
+
+
+class Pages:
+    """Renders. `commerce` is the prefix under which this origin's other routes are reached."""
+
+    def __init__(
+        self, categories: Sequence[Category], goods: Sequence[Good], commerce: str, seconds: int
+    ) -> None:
+        self._categories = categories
+        self._shelves = {category.slug: category for category in categories}
+        self._first = {good.category: good for good in reversed(goods)}
+        self._commerce = commerce
+        self._seconds = seconds
+        self._texts = tomllib.loads((DATA / "texts.toml").read_text(encoding="utf-8"))
+        self.files = {**_static_files(), **_pictures(goods)}
+        self._hashed = {_plain(name): name for name in self.files}
+        self._jinja = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+        )
+        self._jinja.filters["rupiah"] = price_text
+
+    def home(self, language: Language, offers: Sequence[Offer], changed: float) -> Answer:
+        """The shop's front: some goods of every shelf."""
+        chosen = _some_of_each(offers)
+        racks = [(category, self._first[category.slug]) for category in self._categories]
+        html = self._render("home.html", language, "/", offers=chosen, racks=racks)
+        return Answer(html, self._policy(chosen, "home"), last_modified=changed)
+
+    def category(self, language: Language, slug: str, offers: Sequence[Offer], changed: float) -> Answer:
+        """One shelf, or a page that says there is none."""
+        shelf = self._shelves.get(slug)
+        if shelf is None:
+            return self.missing(language)
+        on_it = [offer for offer in offers if offer.good.category == slug]
+        html = self._render(
+            "listing.html", language, f"/c/{slug}", offers=on_it, heading=shelf.names[language], shelf=shelf
+        )
+        return Answer(html, self._policy(on_it, f"category-{slug}"), last_modified=changed)
+
+    def product(self, language: Language, slug: str, offers: Sequence[Offer], changed: float) -> Answer:
+        """One product, and others of its shelf."""
+        offer = next((one for one in offers if one.good.slug == slug), None)
+        if offer is None:
+            return self.missing(language)
+        shelf = self._shelves[offer.good.category]
+        more = [one for one in offers if one.good.category == shelf.slug and one is not offer]
+        html = self._render("product.html", language, f"/p/{slug}", offer=offer, shelf=shelf, more=more)
+        return Answer(html, self._policy([offer, *more], "product"), last_modified=changed)
+
+    def search(self, language: Language, query: str, hits: Sequence[Offer]) -> Answer:
+        """What a query found."""
+        texts = self._texts[language]
+        heading = texts["results_for"].format(query=query) if query else texts["results"]
+        html = self._render("listing.html", language, None, offers=hits, heading=heading, query=query)
+        return Answer(html, self._policy(hits, "search"))
+
+    def basket(
+        self, language: Language, basket: Basket, offers: Mapping[str, Offer], note: str | None, status: int
+    ) -> Answer:
+        """The visitor's own basket."""
+        lines = [
+            (offers[sku], count, offers[sku].price.times(count))
+            for sku, count in basket.items()
+            if sku in offers
+        ]
+        total = sum((amount for _, _, amount in lines), Money(0, "IDR"))
+        text = None if note is None else self._texts[language][note]
+        html = self._render("basket.html", language, "/basket", lines=lines, total=total, note=text)
+        return Answer(html, PRIVATE, status=status)
+
+    def missing(self, language: Language) -> Answer:
+        """Nothing is here."""
+        texts = self._texts[language]
+        html = self._render(
+            "message.html", language, None, heading=texts["missing"], text=texts["missing_text"]
+        )
+        return Answer(html, CachePolicy(seconds=30, tags=("missing",)), status=404)
+
+    def refused(self, language: Language) -> Answer:
+        """A form that did not come from the shop."""
+        texts = self._texts[language]
+        html = self._render(
+            "message.html", language, None, heading=texts["refused"], text=texts["refused_text"]
+        )
+        return Answer(html, PRIVATE, status=403)
+
+    def file(self, name: str) -> Answer | None:
+        """A style, a script or a picture by its hashed name."""
+        known = self.files.get(name)
+        if known is None:
+            return None
+        return Answer(known, FOREVER, content_type=TYPES[Path(name).suffix])
+
+    def _policy(self, shown: Sequence[Offer], *tags: str) -> CachePolicy:
+        return CachePolicy(
+            seconds=self._seconds,
+            stale_while_revalidate=60,
+            stale_if_error=86_400,
+            tags=(*(f"page-{tag}" for tag in tags), *(tag_of(offer.good) for offer in shown)),
+        )
+
+    def _render(self, template: str, language: Language, path: str | None, **values: object) -> str:
+        other: Language = "en" if language == "id" else "id"
+        return self._jinja.get_template(template).render(
+            {
+                "t": self._texts[language],
+                "language": language,
+                "base": base(language),
+                "other": None if path is None else base(other) + path,
+                "other_language": other,
+                "categories": self._categories,
+                "commerce": self._commerce,
+                "static": self._static,
+                "art": lambda good: self._static(f"p/{good.slug}.svg"),
+                "shelf": None,
+                "query": None,
+                **values,
+            }
+        )
+
+    def _static(self, name: str) -> str:
+        return f"/static/{self._hashed[name]}"
+
+
+def base(language: Language) -> str:
+    """The path that all pages of a language begin with: none for Indonesian."""
+    return "" if language == LANGUAGES[0] else f"/{language}"
+
+
+def _some_of_each(offers: Sequence[Offer]) -> list[Offer]:
+    """The first of each shelf, then the second ones, until there are enough."""
+    shelves: dict[str, list[Offer]] = {}
+    for offer in offers:
+        shelves.setdefault(offer.good.category, []).append(offer)
+    rounds = zip_longest(*shelves.values())
+    return [offer for one_of_each in rounds for offer in one_of_each if offer is not None][:FEATURED]
+
+
+def _hashed(name: str, data: bytes) -> str:
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}.{hashlib.sha256(data).hexdigest()[:10]}.{suffix}"
+
+
+def _plain(hashed: str) -> str:
+    stem, _, suffix = hashed.rpartition(".")
+    return f"{stem.rpartition('.')[0]}.{suffix}"
+
+
+def _static_files() -> dict[str, bytes]:
+    files = {path.name: path.read_bytes() for path in sorted(STATIC.iterdir())}
+    return {_hashed(name, data): data for name, data in files.items()}
+
+
+def _pictures(goods: Sequence[Good]) -> dict[str, bytes]:
+    drawn = {f"p/{good.slug}.svg": picture(good) for good in goods}
+    return {_hashed(name, data): data for name, data in drawn.items()}

@@ -1,0 +1,187 @@
+"""The demo shop as a plugin: its declaration and its routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import click
+from pydantic import BaseModel, ConfigDict, Field
+
+from origin.contract import GET, POST, Answer, CachePolicy, Call, Host, Plugin, PluginDefaults, Route, Task
+from origin.storefront.basket import COOKIE, Basket, changed, cookies, opened
+from origin.storefront.commands import product
+from origin.storefront.goods import LANGUAGES, Language, found, read_catalogue
+from origin.storefront.pages import Pages, base
+from origin.storefront.store import Store, tag_of
+
+HERE = Path(__file__).parent
+LONGEST_QUERY = 100
+EXPIRE_EVERY = 5.0
+
+
+class StorefrontSettings(BaseModel):
+    """The shop's settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    seconds: int = Field(
+        600, ge=0, le=86_400, description="Seconds that the edge keeps pages; a change purges them at once."
+    )
+    commerce_prefix: str = Field(
+        "/commerce", description="The prefix under which the site shows the commerce origin."
+    )
+
+
+@dataclass(slots=True)
+class Storefront(PluginDefaults):
+    """A small shop. Its pages are the same for everybody, so the edge can keep them; the basket is not."""
+
+    name: ClassVar[str] = "storefront"
+    settings: ClassVar[type[BaseModel]] = StorefrontSettings
+    store: Store = field(init=False)
+    _pages: Pages = field(init=False)
+    _host: Host = field(init=False)
+
+    async def start(self, host: Host) -> None:
+        """Reads the goods, opens the shop the first time, offers catalogue and stock to other plugins."""
+        settings = host.settings
+        assert isinstance(settings, StorefrontSettings)
+        categories, goods = read_catalogue()
+        self._host = host
+        self.store = Store(host, categories, goods)
+        self._pages = Pages(categories, goods, settings.commerce_prefix, settings.seconds)
+        await self.store.seed()
+        host.offer("catalogue", self.store)
+        host.offer("stock", self.store)
+
+    def migrations(self) -> Path:
+        """Products and holds."""
+        return HERE / "migrations"
+
+    def tasks(self) -> Iterable[Task]:
+        """Holds whose time is over go back on the shelf."""
+        yield Task("expire holds", EXPIRE_EVERY, self.store.expire)
+
+    def commands(self) -> Iterable[click.Command]:
+        """`tepi origin product …`."""
+        yield product
+
+    def routes(self) -> Iterable[Route]:
+        """Pages at the site's root, in both languages, and the product as JSON under the commerce prefix."""
+        for language in LANGUAGES:
+            yield from self._pages_in(language)
+        yield GET("/static/{name:.+}", self._file, at_root=True)
+        yield GET("/healthz", self._health, at_root=True)
+        yield GET("/storefront/products/{slug}", self._product_json)
+        yield GET("/{rest:.*}", self._missing, at_root=True)
+
+    def _pages_in(self, language: Language) -> Iterable[Route]:
+        root = base(language)
+
+        async def home(_call: Call) -> Answer:
+            return self._pages.home(language, await self.store.offers(), await self.store.changed_at())
+
+        async def category(call: Call) -> Answer:
+            offers, at = await self.store.offers(), await self.store.changed_at()
+            return self._pages.category(language, call.match["slug"], offers, at)
+
+        async def one(call: Call) -> Answer:
+            offers, at = await self.store.offers(), await self.store.changed_at()
+            return self._pages.product(language, call.match["slug"], offers, at)
+
+        async def search(call: Call) -> Answer:
+            query = " ".join(call.request.query.get("q", "")[:LONGEST_QUERY].split())
+            return self._pages.search(language, query, found(await self.store.offers(), query, language))
+
+        async def basket(call: Call) -> Answer:
+            return await self._basket(language, self._opened(call))
+
+        async def change(call: Call) -> Answer:
+            return await self._change_basket(language, call)
+
+        yield GET(f"{root}/", home, at_root=True)
+        yield GET(f"{root}/c/{{slug}}", category, at_root=True)
+        yield GET(f"{root}/p/{{slug}}", one, at_root=True)
+        yield GET(f"{root}/search", search, at_root=True)
+        yield GET(f"{root}/basket", basket, at_root=True)
+        yield POST(f"{root}/basket", change, at_root=True)
+
+    def _opened(self, call: Call) -> Basket:
+        return opened(call.request.cookies.get(COOKIE), self._host.secret)
+
+    async def _basket(
+        self, language: Language, basket: Basket, note: str | None = None, status: int = 200
+    ) -> Answer:
+        offers = {offer.good.sku: offer for offer in await self.store.offers()}
+        return self._pages.basket(language, basket, offers, note, status)
+
+    async def _change_basket(self, language: Language, call: Call) -> Answer:
+        if not from_our_pages(call):
+            return self._pages.refused(language)
+        form = await call.request.post()
+        basket, sku = self._opened(call), str(form.get("sku", ""))
+        if sku not in self.store.goods:
+            return self._pages.missing(language)
+        try:
+            if "add" in form:
+                quantity = min(99, basket.get(sku, 0) + _number(str(form["add"])))
+            else:
+                quantity = _number(str(form.get("set", "")))
+            basket = changed(basket, sku, quantity)
+        except ValueError:
+            return await self._basket(language, basket, "wrong_quantity", 422)
+        secure = call.request.headers.get("X-Forwarded-Proto", call.request.scheme) == "https"
+        return Answer(
+            "",
+            status=303,
+            fields={"Location": f"{base(language)}/basket"},
+            cookies=cookies(basket, self._host.secret, secure=secure),
+        )
+
+    async def _file(self, call: Call) -> Answer:
+        return self._pages.file(call.match["name"]) or self._pages.missing("id")
+
+    async def _health(self, _call: Call) -> Answer:
+        return Answer("ok\n", content_type="text/plain")
+
+    async def _missing(self, call: Call) -> Answer:
+        return self._pages.missing("en" if call.request.path.startswith("/en/") else "id")
+
+    async def _product_json(self, call: Call) -> Answer:
+        offers = await self.store.offers()
+        offer = next((one for one in offers if one.good.slug == call.match["slug"]), None)
+        if offer is None:
+            return Answer({"error": "no such product"}, CachePolicy(seconds=30), status=404)
+        document = {
+            "sku": offer.good.sku,
+            "price": {"minor": offer.price.minor, "currency": offer.price.currency},
+            "availability": offer.availability,
+            "stock": offer.stock if offer.availability == "low" else None,
+        }
+        return Answer(document, CachePolicy(seconds=60, tags=(tag_of(offer.good),)))
+
+
+def from_our_pages(call: Call) -> bool:
+    """Whether a form was sent by a page of this very shop.
+
+    Shared pages can't carry a token for each visitor. Browsers say instead where a form comes from, and no
+    foreign page can make them lie: Sec-Fetch-Site, or Origin in older ones.
+    """
+    fields = call.request.headers
+    site = fields.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    return urlsplit(fields.get("Origin", "")).netloc == fields.get("Host", "")
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 4:
+        raise ValueError(f"quantity: got {text[:10]!r}, expected a number")
+    return int(text)
+
+
+_: type[Plugin] = Storefront

@@ -1,0 +1,202 @@
+"""Prices and stock of the moment, in the origin's database; a change purges its pages in one transaction."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    insert,
+    select,
+    update,
+)
+
+from origin.contract import Hold, Host, Money, OutOfStock, Product
+from origin.storefront.goods import Category, Good, Offer
+
+metadata = MetaData()
+
+products = Table(
+    "storefront_products",
+    metadata,
+    Column("sku", String(63), primary_key=True),
+    Column("price", BigInteger, nullable=False),  # minor units
+    Column("stock", Integer, nullable=False),
+    Column("changed_at", Float, nullable=False),
+)
+
+holds = Table(
+    "storefront_holds",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("sku", ForeignKey("storefront_products.sku"), nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("until", Float, nullable=False),
+)
+
+
+class Store:
+    """Implements `Catalogue` and `Stock` for the shop's own goods."""
+
+    def __init__(self, host: Host, categories: Sequence[Category], goods: Sequence[Good]) -> None:
+        self._host = host
+        self.categories = {category.slug: category for category in categories}
+        self.goods = {good.sku: good for good in goods}
+        self.slugs = {good.slug: good for good in goods}
+
+    async def seed(self) -> None:
+        """Opens the shop: goods that have no row yet get the data file's price and stock."""
+        async with self._host.write() as connection:
+            known = set((await connection.execute(select(products.c.sku))).scalars())
+            for good in self.goods.values():
+                if good.sku not in known:
+                    await connection.execute(
+                        insert(products).values(
+                            sku=good.sku,
+                            price=good.price.minor,
+                            stock=good.stock,
+                            changed_at=self._host.now(),
+                        )
+                    )
+
+    async def offers(self) -> list[Offer]:
+        """Everything, in the data file's order, at today's price and stock."""
+        async with self._host.read() as connection:
+            rows = {row.sku: row for row in await connection.execute(select(products))}
+        return [
+            Offer(good, Money(rows[good.sku].price, good.price.currency), rows[good.sku].stock)
+            for good in self.goods.values()
+            if good.sku in rows
+        ]
+
+    async def changed_at(self) -> float:
+        """When a price or an availability changed last."""
+        async with self._host.read() as connection:
+            rows = (await connection.execute(select(products.c.changed_at))).scalars().all()
+        return max(rows, default=0.0)
+
+    async def set_price(self, sku: str, price: Money) -> None:
+        """Another price; the product's pages are purged. LookupError: no such product."""
+        good = self._good(sku)
+        async with self._host.write() as connection:
+            await connection.execute(
+                update(products)
+                .where(products.c.sku == sku)
+                .values(price=price.minor, changed_at=self._host.now())
+            )
+            await self._host.events.purge(connection, tag_of(good))
+
+    async def set_stock(self, sku: str, stock: int) -> None:
+        """Another stock. LookupError: no such product."""
+        self._good(sku)
+        async with self._host.write() as connection:
+            row = (await connection.execute(select(products.c.stock).where(products.c.sku == sku))).one()
+            await self._change(connection, sku, row.stock, stock)
+
+    # Catalogue ------------------------------------------------------------------------------------
+
+    async def product(self, sku: str) -> Product | None:
+        """The product with `sku`."""
+        return next((one for one in await self.products() if one.sku == sku), None)
+
+    async def products(self) -> Sequence[Product]:
+        """Everything for sale."""
+        return [
+            Product(
+                sku=offer.good.sku,
+                slug=offer.good.slug,
+                names=dict(offer.good.names),
+                price=offer.price,
+                categories=(offer.good.category,),
+                pictures=(f"/static/p/{offer.good.slug}.svg",),
+                descriptions=dict(offer.good.about),
+            )
+            for offer in await self.offers()
+        ]
+
+    # Stock ----------------------------------------------------------------------------------------
+
+    async def available(self, sku: str) -> int:
+        """How many can be promised: what is held is taken off already."""
+        self._good(sku)
+        async with self._host.read() as connection:
+            row = (await connection.execute(select(products.c.stock).where(products.c.sku == sku))).one()
+        return int(row.stock)
+
+    async def hold(self, sku: str, quantity: int, seconds: float) -> Hold:
+        """Keeps `quantity` back by one conditional update. Raises OutOfStock."""
+        if quantity < 1:
+            raise ValueError(f"quantity: got {quantity}, expected 1 or more")
+        self._good(sku)
+        kept = Hold(secrets.token_hex(16), sku, quantity, self._host.now() + seconds)
+        async with self._host.write() as connection:
+            row = (await connection.execute(select(products.c.stock).where(products.c.sku == sku))).one()
+            taken = await connection.execute(
+                update(products)
+                .where(products.c.sku == sku, products.c.stock >= quantity)
+                .values(stock=products.c.stock - quantity)
+            )
+            if not taken.rowcount:
+                raise OutOfStock(sku, row.stock)
+            await connection.execute(
+                insert(holds).values(id=kept.id, sku=sku, quantity=quantity, until=kept.until)
+            )
+            await self._tell(connection, sku, row.stock, row.stock - quantity)
+        return kept
+
+    async def commit(self, hold: str) -> None:
+        """The held quantity is sold. LookupError: no such hold, or it expired."""
+        async with self._host.write() as connection:
+            gone = await connection.execute(holds.delete().where(holds.c.id == hold))
+            if not gone.rowcount:
+                raise LookupError(f"no hold {hold}")
+
+    async def release(self, hold: str) -> None:
+        """The held quantity is for sale again; a hold that is gone is left alone."""
+        async with self._host.write() as connection:
+            await self._give_back(connection, holds.c.id == hold)
+
+    async def expire(self) -> None:
+        """Releases every hold whose time is over."""
+        async with self._host.write() as connection:
+            await self._give_back(connection, holds.c.until <= self._host.now())
+
+    async def _give_back(self, connection: Any, which: Any) -> None:
+        for row in (await connection.execute(select(holds).where(which))).all():
+            await connection.execute(holds.delete().where(holds.c.id == row.id))
+            now = (await connection.execute(select(products.c.stock).where(products.c.sku == row.sku))).one()
+            await self._change(connection, row.sku, now.stock, now.stock + row.quantity)
+
+    async def _change(self, connection: Any, sku: str, before: int, after: int) -> None:
+        await connection.execute(update(products).where(products.c.sku == sku).values(stock=after))
+        await self._tell(connection, sku, before, after)
+
+    async def _tell(self, connection: Any, sku: str, before: int, after: int) -> None:
+        """Purges the product's pages if what they say of its stock has changed; single units do not."""
+        good = self._good(sku)
+        if Offer(good, good.price, before).availability == Offer(good, good.price, after).availability:
+            return
+        await connection.execute(
+            update(products).where(products.c.sku == sku).values(changed_at=self._host.now())
+        )
+        await self._host.events.purge(connection, tag_of(good))
+
+    def _good(self, sku: str) -> Good:
+        good = self.goods.get(sku)
+        if good is None:
+            raise LookupError(f"sku: no product {sku}")
+        return good
+
+
+def tag_of(good: Good) -> str:
+    """The tag that all pages bear which show this product."""
+    return f"product-{good.slug}"
