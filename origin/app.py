@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import hmac
 import logging
+import os
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
@@ -23,18 +25,35 @@ import aiohttp
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from pydantic import BaseModel
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from origin.contract import Answer, Call, Contract, Events, Plugin, Route, Visitor
 from origin.db.database import Database
 from origin.inbox import Inbox, UnknownProvider, Unverified
 from origin.outbox import Outbox, ToControl, ToHearers
+from origin.registry import BrokenPlugin, check_declarations
 from origin.settings import OriginSettings, split_address
 
 log = logging.getLogger("tepi.origin")
 
 LARGEST_BODY = 1024 * 1024
+SECRET_SIZE = 32
 DRAIN = 5.0
 PURGE_TIMEOUT = aiohttp.ClientTimeout(total=30)
+
+
+class CannotListen(Exception):
+    """An address can't be had; the text says which, why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The addresses that the origin listens on: a port that was 0 is the one it became."""
+
+    plain: str
+    mutual: str | None
+    admin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +152,11 @@ class Origin:
         branches = [path for plugin in self.plugins.values() if (path := plugin.migrations()) is not None]
         await self.database.migrate(branches)
         for name, plugin in self.plugins.items():
-            await plugin.start(PluginHost(self, self._plugin_settings[name], name))
+            try:
+                await plugin.start(PluginHost(self, self._plugin_settings[name], name))
+            except (ValueError, LookupError) as error:
+                raise BrokenPlugin(f"plugin {name} can't start: {error}") from error
+        check_declarations(self.plugins)
 
     async def close(self) -> None:
         """Gives everything back."""
@@ -148,7 +171,11 @@ class Origin:
         for name, plugin in self.plugins.items():
             for route in plugin.routes():
                 path = route.path if route.at_root else self.settings.prefix + route.path
-                app.router.add_route(route.method, path, self._serve(name, route))
+                handler = self._serve(name, route)
+                if route.method == "GET":
+                    app.router.add_get(path, handler, allow_head=True)
+                else:
+                    app.router.add_route(route.method, path, handler)
         return app
 
     def _inbox(self) -> Inbox | None:
@@ -163,6 +190,9 @@ class Origin:
             call = Call(request, request.match_info, visitor_of(request, self.wiring.is_member), id)
             try:
                 answer = await route.handler(call)
+            except web.HTTPException as refusal:
+                self._requests.labels(name, str(refusal.status)).inc()
+                raise
             except Exception:
                 log.exception("%s %s failed (request %s)", request.method, request.path, id)
                 answer = Answer("This page is broken; we know.\n", status=500, content_type="text/plain")
@@ -249,10 +279,18 @@ def own_secret(path: Path) -> bytes:
     """32 bytes that stay the same, made the first time."""
     if not path.exists():
         partial = path.with_name(".secret.partial")
-        partial.touch(mode=0o600)
-        partial.write_bytes(secrets.token_bytes(32))
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(SECRET_SIZE))
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
-    return path.read_bytes()
+    secret = path.read_bytes()
+    if len(secret) != SECRET_SIZE:
+        raise ValueError(
+            f"{path}: got {len(secret)} bytes, expected {SECRET_SIZE}; remove it to make a new one"
+        )
+    return secret
 
 
 def _hook(inbox: Inbox, origin: Origin) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -291,33 +329,67 @@ def admin_application(origin: Origin) -> web.Application:
     async def alive(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
+    async def ready(_request: web.Request) -> web.Response:
+        try:
+            async with origin.database.read() as connection:
+                await connection.execute(select(1))
+        except SQLAlchemyError as error:
+            return web.Response(status=503, text=f"the database does not answer: {type(error).__name__}\n")
+        return web.Response(text="ready\n")
+
     app = web.Application()
-    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", alive), web.get("/readyz", alive)])
+    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", alive), web.get("/readyz", ready)])
     return app
 
 
 @contextlib.asynccontextmanager
-async def serving(origin: Origin) -> AsyncIterator[None]:
-    """All listeners are open and all loops run inside this context. OSError: an address can't be had."""
-    await origin.start()
-    settings = origin.settings
-    runner = web.AppRunner(origin.application(), access_log=None, shutdown_timeout=DRAIN)
-    admin = web.AppRunner(admin_application(origin), access_log=None)
-    tasks: list[asyncio.Future[None]] = []
+async def serving(origin: Origin) -> AsyncIterator[Bound]:
+    """All listeners are open and all loops run inside this context.
+
+    Raises CannotListen, and BrokenPlugin for a plugin that can't start.
+    """
+    settings, mutual = origin.settings, origin.wiring.mutual
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(origin.close)
+        await origin.start()
+        app = await _running(stack, origin.application())
+        plain_at = await _listen(app, settings.listen, "listen", None)
+        mutual_at = None
+        if settings.mutual_listen and mutual is not None:
+            mutual_at = await _listen(app, settings.mutual_listen, "mutual_listen", mutual)
+        tasks = [asyncio.ensure_future(loop()) for loop in origin.work()]
+        stack.push_async_callback(_cancelled, tasks)
+        admin = await _running(stack, admin_application(origin))
+        admin_at = await _listen(admin, settings.admin, "admin", None)
+        log.info("shop at %s, for nodes at %s, admin at %s", plain_at, mutual_at, admin_at)
+        yield Bound(plain_at, mutual_at, admin_at)
+
+
+async def _running(stack: contextlib.AsyncExitStack, app: web.Application) -> web.AppRunner:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    return runner
+
+
+async def _listen(runner: web.AppRunner, address: str, setting: str, tls: ssl.SSLContext | None) -> str:
+    host, port = split_address(address)
     try:
-        await runner.setup()
-        await admin.setup()
-        await web.TCPSite(runner, *split_address(settings.listen)).start()
-        if settings.mutual_listen and origin.wiring.mutual is not None:
-            address = split_address(settings.mutual_listen)
-            await web.TCPSite(runner, *address, ssl_context=origin.wiring.mutual).start()
-        tasks += [asyncio.ensure_future(loop()) for loop in origin.work()]
-        await web.TCPSite(admin, *split_address(settings.admin)).start()
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await runner.cleanup()
-        await admin.cleanup()
-        await origin.close()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    except OSError as error:
+        raise CannotListen(_why_not(address, setting, error)) from error
+    bound = runner.addresses[-1]
+    return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
+
+
+def _why_not(address: str, setting: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"{address} is in use: stop the other process or choose another with {setting}"
+    reason = (error.strerror or str(error)).lower()
+    return f"{address} can't be listened on ({reason}): choose another with {setting}"
+
+
+async def _cancelled(tasks: Sequence[asyncio.Future[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

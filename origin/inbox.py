@@ -19,6 +19,7 @@ from origin.db.tables import inbox
 
 TOLERANCE = 300.0  # seconds between the signature's time and ours
 LONGEST_ID = 255
+LONGEST_TIME = 12  # digits
 
 
 class Unverified(Exception):
@@ -45,7 +46,7 @@ def verify(secret: str, fields: Mapping[str, str], body: bytes, now: float) -> s
     )
     if not 1 <= len(id) <= LONGEST_ID:
         raise Unverified(f"webhook-id: got {len(id)} characters, expected 1 to {LONGEST_ID}")
-    if not time.isascii() or not time.isdigit():
+    if not time.isascii() or not time.isdigit() or len(time) > LONGEST_TIME:
         raise Unverified(f"webhook-timestamp: got {time[:20]!r}, expected seconds since 1970")
     if abs(now - int(time)) > TOLERANCE:
         raise Unverified(f"webhook-timestamp: more than {TOLERANCE:g} s from now")

@@ -22,6 +22,7 @@ log = logging.getLogger("tepi.origin.outbox")
 Kind = Literal["purge", "event"]
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 BATCH = 50
+NEVER = (400, 413, 422)  # control understood, and won't take it; a wrong token may be mended
 IDLE = 30.0  # seconds after which the outbox is looked into without being told
 
 
@@ -41,8 +42,15 @@ class Undeliverable(Exception):
     """It was not taken this time."""
 
 
+class Refused(Exception):
+    """It will never be taken; trying again would only hold back those behind it."""
+
+
 class Carrier(Protocol):
-    """Takes one row where it must go; what it returns is kept as the receipt. Raises Undeliverable."""
+    """Takes one row where it must go; what it returns is kept as the receipt.
+
+    Raises Undeliverable, Refused.
+    """
 
     async def __call__(self, row: Row) -> Mapping[str, Any]: ...
 
@@ -83,7 +91,11 @@ class Outbox:
         """Takes rows of `kind` out, oldest first, for ever. A row that fails holds back those behind it."""
         while True:
             told = self._told
-            pause = await self._round(kind, carry)
+            try:
+                pause = await self._round(kind, carry)
+            except Exception:
+                log.exception("the outbox's %ss can't be delivered now", kind)
+                pause = FIRST_PAUSE
             try:
                 async with asyncio.timeout(pause):
                     await told.wait()
@@ -100,7 +112,11 @@ class Outbox:
                     receipt = await carry(row)
                 except Undeliverable as error:
                     return await self._postpone(row, str(error))
-                await self._done(row, receipt)
+                except Refused as error:
+                    log.error("%s %s is refused for good: %s", row.id, row.name, error)
+                    await self._done(row, None, str(error))
+                else:
+                    await self._done(row, receipt)
         return IDLE
 
     async def _waiting(self, kind: Kind) -> Sequence[tuple[Row, float]]:
@@ -127,12 +143,14 @@ class Outbox:
             )
         return pause
 
-    async def _done(self, row: Row, receipt: Mapping[str, Any]) -> None:
+    async def _done(self, row: Row, receipt: Mapping[str, Any] | None, error: str | None = None) -> None:
         async with self._database.write() as connection:
             await connection.execute(
                 update(outbox)
                 .where(outbox.c.number == row.number)
-                .values(done_at=self._clock(), receipt=dict(receipt), error=None)
+                .values(
+                    done_at=self._clock(), receipt=None if receipt is None else dict(receipt), error=error
+                )
             )
 
 
@@ -149,7 +167,9 @@ class ToControl:
         body = {"kind": "tag", "value": row.name}
         try:
             async with self._session.post(self._url, json=body, headers=headers) as response:
-                if response.status >= 400:
+                if response.status in NEVER:
+                    raise Refused(f"control answered {response.status}: {(await response.text())[:500]}")
+                if response.status >= 300:
                     raise Undeliverable(f"control answered {response.status}")
                 receipt: dict[str, Any] = await response.json(content_type=None)
                 return receipt

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from origin.contract import Plugin, PluginDefaults
 
 GROUP = "tepi.plugins"
+RESERVED = "hooks"  # webhooks of every provider have this path under the commerce prefix
+LONGEST_VALUE = 80
 MEMBERS = ("name", "settings", *(name for name in vars(PluginDefaults) if not name.startswith("_")))
 
 
@@ -35,8 +37,12 @@ def load(points: Iterable[EntryPoint]) -> dict[str, type[Plugin]]:
         missing = [name for name in MEMBERS if not hasattr(kind, name)]
         if missing:
             raise BrokenPlugin(f"{where} is no plugin: it lacks {', '.join(missing)}")
+        if not (isinstance(kind.settings, type) and issubclass(kind.settings, BaseModel)):
+            raise BrokenPlugin(f"{where} is no plugin: its settings are no pydantic model")
         if kind.name != point.name:
             raise BrokenPlugin(f"{where} calls itself {kind.name!r}, expected {point.name!r}")
+        if point.name == RESERVED:
+            raise BrokenPlugin(f"{where}: the name {RESERVED} is taken by the inbox")
         if point.name in found:
             raise BrokenPlugin(f"{where}: another plugin is called {point.name} too")
         found[point.name] = kind
@@ -57,9 +63,35 @@ def settings_of(
         try:
             validated[name] = kind.settings.model_validate(tables.get(name, {}))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            path = ".".join(str(step) for step in first["loc"])
-            raise BrokenPlugin(
-                f"plugins.{name}.{path}: got {first['input']!r}, expected: {first['msg']}"
-            ) from error
+            raise BrokenPlugin("\n".join(_problems(name, error))) from None
     return validated
+
+
+def _problems(plugin: str, error: ValidationError) -> Iterable[str]:
+    for one in error.errors(include_url=False):
+        path = ".".join(str(step) for step in (plugin, *one["loc"]))
+        got = "nothing" if one["type"] == "missing" else repr(one["input"])[:LONGEST_VALUE]
+        yield f"plugins.{path}: got {got}; {one['msg']}"
+
+
+def check_declarations(plugins: Mapping[str, Plugin]) -> None:
+    """Raises BrokenPlugin where a route is not its plugin's to take, or two plugins take the same."""
+    routes: dict[tuple[str, str, bool], str] = {}
+    providers: dict[str, str] = {}
+    for name, plugin in plugins.items():
+        for route in plugin.routes():
+            where = f"plugin {name}: {route.method} {route.path}"
+            if not route.path.startswith("/"):
+                raise BrokenPlugin(f"{where}: expected a path that begins with /")
+            if not route.at_root and route.path != f"/{name}" and not route.path.startswith(f"/{name}/"):
+                raise BrokenPlugin(f"{where}: expected a path under /{name}/, or one at the root")
+            key = (route.method, route.path, route.at_root)
+            if key in routes:
+                raise BrokenPlugin(f"{where}: plugin {routes[key]} has this route already")
+            routes[key] = name
+        for webhook in plugin.webhooks():
+            taker = providers.setdefault(webhook.provider, name)
+            if taker != name:
+                raise BrokenPlugin(
+                    f"plugin {name}: plugin {taker} takes {webhook.provider}'s webhooks already"
+                )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Table(BaseModel):
@@ -56,7 +55,7 @@ class OriginSettings(Table):
     purges: PurgesTable | None = Field(None, description="Where purges go; unset, they wait in the outbox.")
     webhook_secret: str | None = Field(
         None,
-        description="What the edge signs webhooks with (whsec_…): file:PATH or env:NAME; unset, none is taken.",
+        description="What the edge signs webhooks with (whsec_…): file:PATH or env:NAME; unset: none taken.",
         pattern=r"^(file|env):.+",
     )
     plugins: dict[str, dict[str, Any]] = Field({}, description="A table of settings for each plugin.")
@@ -67,6 +66,12 @@ class OriginSettings(Table):
         if text:
             split_address(text)
         return text
+
+    @model_validator(mode="after")
+    def _has_a_certificate_for_nodes(self) -> Self:
+        if self.mutual_listen and self.control is None:
+            raise ValueError("mutual_listen needs [control], whose authority vouches for nodes")
+        return self
 
     @property
     def directory(self) -> Path:
@@ -80,8 +85,3 @@ def split_address(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise ValueError("HOST:PORT, for example 127.0.0.1:8400")
     return host.strip("[]"), int(port)
-
-
-def load_origin(path: Path) -> OriginSettings:
-    """Reads a configuration file. Raises pydantic's ValidationError, OSError, TOMLDecodeError."""
-    return OriginSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))

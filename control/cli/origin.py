@@ -19,9 +19,10 @@ from edge.checkpoint import Checkpoint
 from edge.config import read_toml
 from edge.identity import obtain
 from edge.journal import Document, Event, Reader, Snapshot
+from edge.listeners import AddressTaken
 from edge.problems import Refused, problems_of
 from edge.secrets import resolve
-from origin.app import Origin, Wiring, serving
+from origin.app import CannotListen, Origin, Wiring, serving
 from origin.registry import installed, load, settings_of
 from origin.settings import OriginSettings
 
@@ -137,6 +138,8 @@ async def _serve(settings: OriginSettings) -> None:
     try:
         async with serving(Origin(settings, plugins, plugin_settings, wiring)):
             await stop_signal()
+    except CannotListen as error:
+        raise AddressTaken(str(error)) from error
     finally:
         if following is not None:
             following.cancel()
