@@ -28,7 +28,7 @@ from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from origin.contract import Answer, Call, Contract, Events, Plugin, Route, Visitor
+from origin.contract import Answer, Call, Contract, Events, Handler, Page, Plugin, Visitor
 from origin.db.database import Database
 from origin.inbox import Inbox, UnknownProvider, Unverified
 from origin.outbox import Outbox, ToControl, ToHearers
@@ -171,7 +171,7 @@ class Origin:
         for name, plugin in self.plugins.items():
             for route in plugin.routes():
                 path = route.path if route.at_root else self.settings.prefix + route.path
-                handler = self._serve(name, route)
+                handler = self.serve(name, route.handler)
                 if route.method == "GET":
                     app.router.add_get(path, handler, allow_head=True)
                 else:
@@ -184,12 +184,14 @@ class Origin:
         webhooks = {hook.provider: hook for plugin in self.plugins.values() for hook in plugin.webhooks()}
         return Inbox(self.database, webhooks, self.wiring.webhook_secret, self.wiring.clock)
 
-    def _serve(self, name: str, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def serve(self, name: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """`handler` of the plugin called `name`, as aiohttp calls it."""
+
         async def serve(request: web.Request) -> web.StreamResponse:
             id = request.headers.get("X-Request-Id", "")[:128]
             call = Call(request, request.match_info, visitor_of(request, self.wiring.is_member), id)
             try:
-                answer = await route.handler(call)
+                answer = await handler(call)
             except web.HTTPException as refusal:
                 self._requests.labels(name, str(refusal.status)).inc()
                 raise
@@ -337,9 +339,24 @@ def admin_application(origin: Origin) -> web.Application:
             return web.Response(status=503, text=f"the database does not answer: {type(error).__name__}\n")
         return web.Response(text="ready\n")
 
-    app = web.Application()
+    app = web.Application(client_max_size=LARGEST_BODY)
     app.add_routes([web.get("/metrics", metrics), web.get("/healthz", alive), web.get("/readyz", ready)])
+    for name, plugin in origin.plugins.items():
+        for page in plugin.pages():
+            path = f"/plugins/{name}{page.path}"
+            app.router.add_route(page.method, path, origin.serve(name, _admin_only(page)))
     return app
+
+
+def _admin_only(page: Page) -> Handler:
+    """Changes take JSON, which no foreign page in the operator's browser can send."""
+
+    async def handle(call: Call) -> Answer:
+        if page.method != "GET" and call.request.content_type != "application/json":
+            return Answer({"detail": "expected Content-Type: application/json"}, status=415)
+        return await page.handler(call)
+
+    return handle
 
 
 @contextlib.asynccontextmanager

@@ -274,12 +274,14 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A dashboard page: a fragment of HTML that control puts into its layout."""
+    """A dashboard page at the admin listener: a fragment of HTML that control puts into its layout, or
+    what such a fragment's form, or a command, calls (any method but GET; then it takes and gives JSON)."""
 
     path: str
     titles: Mapping[str, str]  # by language
     handler: Handler
     permission: str
+    method: str = "GET"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from origin.storefront.store import tag_of
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
-FEATURED = 8
+FEATURED = 10
 FOREVER = CachePolicy(seconds=31_536_000, browser=31_536_000, immutable=True)
 
 

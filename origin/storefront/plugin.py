@@ -9,18 +9,31 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 import click
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from origin.contract import GET, POST, Answer, CachePolicy, Call, Host, Plugin, PluginDefaults, Route, Task
+from origin.contract import (
+    GET,
+    POST,
+    Answer,
+    CachePolicy,
+    Call,
+    Host,
+    Page,
+    Plugin,
+    PluginDefaults,
+    Route,
+    Task,
+)
 from origin.storefront.basket import COOKIE, Basket, changed, cookies, opened
 from origin.storefront.commands import product
-from origin.storefront.goods import LANGUAGES, Language, found, read_catalogue
+from origin.storefront.goods import LANGUAGES, Language, Offer, found, read_catalogue, rupiah
 from origin.storefront.pages import Pages, base
 from origin.storefront.store import Store, tag_of
 
 HERE = Path(__file__).parent
 LONGEST_QUERY = 100
 EXPIRE_EVERY = 5.0
+PERMISSION = "storefront.goods"
 
 
 class StorefrontSettings(BaseModel):
@@ -34,6 +47,15 @@ class StorefrontSettings(BaseModel):
     commerce_prefix: str = Field(
         "/commerce", description="The prefix under which the site shows the commerce origin."
     )
+
+
+class Change(BaseModel):
+    """A change of one product."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    price: int | None = Field(None, ge=0, le=10**10, description="Whole rupiah.")
+    stock: int | None = Field(None, ge=0, le=10**6, description="Pieces.")
 
 
 @dataclass(slots=True)
@@ -65,6 +87,16 @@ class Storefront(PluginDefaults):
     def tasks(self) -> Iterable[Task]:
         """Holds whose time is over go back on the shelf."""
         yield Task("expire holds", EXPIRE_EVERY, self.store.expire)
+
+    def permissions(self) -> Iterable[str]:
+        """Who may change prices and stock."""
+        yield PERMISSION
+
+    def pages(self) -> Iterable[Page]:
+        """All goods as JSON, and the change of one."""
+        titles = {"id": "Barang", "en": "Goods"}
+        yield Page("/products", titles, self._all_json, PERMISSION)
+        yield Page("/products/{sku}", titles, self._change_product, PERMISSION, method="POST")
 
     def commands(self) -> Iterable[click.Command]:
         """`tepi origin product …`."""
@@ -151,6 +183,26 @@ class Storefront(PluginDefaults):
     async def _missing(self, call: Call) -> Answer:
         return self._pages.missing("en" if call.request.path.startswith("/en/") else "id")
 
+    async def _all_json(self, _call: Call) -> Answer:
+        return Answer({"products": [_described(offer) for offer in await self.store.offers()]})
+
+    async def _change_product(self, call: Call) -> Answer:
+        sku = call.match["sku"]
+        if sku not in self.store.goods:
+            return Answer({"detail": f"sku: got {sku!r}, expected one of the shop's"}, status=404)
+        try:
+            change = Change.model_validate_json(await call.request.read())
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = ".".join(str(step) for step in first["loc"]) or "document"
+            return Answer({"detail": f"{path}: {first['msg']}"}, status=422)
+        if change.price is not None:
+            await self.store.set_price(sku, rupiah(change.price))
+        if change.stock is not None:
+            await self.store.set_stock(sku, change.stock)
+        offer = next(one for one in await self.store.offers() if one.good.sku == sku)
+        return Answer(_described(offer))
+
     async def _product_json(self, call: Call) -> Answer:
         offers = await self.store.offers()
         offer = next((one for one in offers if one.good.slug == call.match["slug"]), None)
@@ -176,6 +228,17 @@ def from_our_pages(call: Call) -> bool:
     if site is not None:
         return site == "same-origin"
     return urlsplit(fields.get("Origin", "")).netloc == fields.get("Host", "")
+
+
+def _described(offer: Offer) -> dict[str, object]:
+    return {
+        "sku": offer.good.sku,
+        "slug": offer.good.slug,
+        "name": offer.good.names["id"],
+        "price": {"minor": offer.price.minor, "currency": offer.price.currency},
+        "availability": offer.availability,
+        "stock": offer.stock,
+    }
 
 
 def _number(text: str) -> int:
