@@ -1,0 +1,33 @@
+"""The names by which answers can be purged."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.http.message import Fields
+from edge.policy.tags import HIDDEN_FIELDS, TAG_FIELDS, tags_of
+
+TAGS = st.lists(st.text("abc-1:/", min_size=1), unique=True)
+
+
+@given(TAGS, st.sampled_from(TAG_FIELDS), st.sampled_from([",", ", ", " ", "\t", " , "]))
+def test_every_platforms_field_and_separator_is_read(tags: list[str], name: str, separator: str) -> None:
+    assert tags_of(Fields([(name, separator.join(tags))])) == tuple(tags)
+
+
+def test_tags_of_several_fields_and_lines_are_joined_each_once() -> None:
+    found = Fields(
+        [("Cache-Tag", "a, b"), ("cache-tag", "c"), ("xkey", "b d"), ("X-Magento-Tags", "cat_p,cat_p_1")]
+    )
+    assert tags_of(found) == ("a", "b", "c", "d", "cat_p", "cat_p_1")
+    assert set(TAG_FIELDS) < HIDDEN_FIELDS
+
+
+def test_thousands_of_tags_cost_no_more_than_their_length() -> None:
+    value = Fields([("Cache-Tag", ",".join(f"product-{number}" for number in range(20_000)))])
+    began = perf_counter()
+    assert len(tags_of(value)) == 20_000
+    assert perf_counter() - began < 1
