@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+READING = "tepi_reading"  # marks a connection that must not wait for writers
 
 
 class Database:
@@ -21,7 +22,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self._engine = create_async_engine(url)
+        self._reading: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
         if self._engine.dialect.name == "sqlite":
+            self._reading = {READING: True}
             event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_immediate)
 
@@ -35,7 +38,7 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which every statement sees the latest commit."""
         async with self._engine.connect() as connection:
-            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield await connection.execution_options(**self._reading)
 
     async def migrate(self, revision: str = "head") -> None:
         """Brings the schema to `revision`, up or down."""
@@ -61,7 +64,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    if connection.get_isolation_level() != "AUTOCOMMIT":
+    if not connection.get_execution_options().get(READING):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
