@@ -276,3 +276,70 @@ async def test_stored_bytes_are_the_same_object_for_everybody() -> None:
     assert one.answer.body is two.answer.body
     content = stage.store.get("shop.test/p/1\x00http")[0].content
     assert isinstance(content, Stored) and content.identity is one.answer.body
+
+
+LARGE = [bytes([number % 256]) * 65_536 for number in range(64)]  # 4 MiB
+
+
+def large(request: Request) -> Answer:
+    """A body too large to keep, of an origin that knows ranges."""
+    asked = request.fields.get("range")
+    words = {"cache_control": "max-age=60", "etag": '"v1"'}
+    whole = b"".join(LARGE)
+    if asked is None:
+        return answer(body=list(LARGE), content_length=str(len(whole)), **words)
+    first = int(asked.removeprefix("bytes=").removesuffix("-"))
+    part = whole[first:]
+    return answer(206, [part], content_range=f"bytes {first}-{len(whole) - 1}/{len(whole)}", **words)
+
+
+async def test_a_reader_too_slow_for_the_others_goes_on_with_a_fetch_of_his_own() -> None:
+    stage = Stage(large, max_object=100_000)
+    stage.origin.gate = asyncio.Event()
+    asking = [asyncio.create_task(stage.pipeline.handle(make_request())) for _ in range(2)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    stage.origin.gate.set()
+    slow, quick = [(await asked).body for asked in asking]
+    assert not isinstance(slow, bytes) and not isinstance(quick, bytes)
+    first = await anext(slow)
+    whole = b"".join([chunk async for chunk in quick])
+    assert whole == b"".join(LARGE)
+    assert stage.fetches == 1
+    assert first + b"".join([chunk async for chunk in slow]) == whole
+    assert stage.fetches == 2
+    assert stage.origin.asked[1].fields.get("range") == f"bytes={len(first)}-"
+    assert stage.origin.asked[1].fields.get("if-range") == '"v1"'
+
+
+async def test_the_rest_of_another_body_is_never_sewn_on() -> None:
+    stage = Stage(large, max_object=100_000)
+    stage.origin.gate = asyncio.Event()
+    asking = [asyncio.create_task(stage.pipeline.handle(make_request())) for _ in range(2)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    stage.origin.gate.set()
+    slow, quick = [(await asked).body for asked in asking]
+    assert not isinstance(slow, bytes) and not isinstance(quick, bytes)
+    await anext(slow)
+    stage.origin.script = lambda request: answer(body=b"another", etag='"v2"')
+    async for _ in quick:
+        pass
+    with pytest.raises(Cut):
+        await anext(slow)
+
+
+async def test_an_origin_without_ranges_is_read_again_from_its_beginning() -> None:
+    stage = Stage(large, max_object=100_000)
+    stage.origin.gate = asyncio.Event()
+    asking = [asyncio.create_task(stage.pipeline.handle(make_request())) for _ in range(2)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    stage.origin.gate.set()
+    slow, quick = [(await asked).body for asked in asking]
+    assert not isinstance(slow, bytes) and not isinstance(quick, bytes)
+    first = await anext(slow)
+    stage.origin.script = lambda request: answer(body=list(LARGE), etag='"v1"')
+    async for _ in quick:
+        pass
+    assert first + b"".join([chunk async for chunk in slow]) == b"".join(LARGE)
