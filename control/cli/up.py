@@ -130,6 +130,7 @@ async def _bring_up(plan: Plan, panel: Panel, children: Children, session: aioht
         group.create_task(answers(session, _admin(LOOPBACK, plan.ports.dns_admin)))
         for edge in EDGES:
             group.create_task(answers(session, _admin(edge.address, plan.ports.edge_admin)))
+    await introduction.all_healthy(made.token)
     return made
 
 

@@ -39,8 +39,10 @@ class Introduction:
         self._session = session
 
     def first_run(self) -> FirstRun:
-        """Reads what control wrote at its first start and leaves the origin its own token."""
+        """What control wrote at its first start. The origin gets its token, people the authority."""
         made = FirstRun(**json.loads(self._plan.first_run.read_text()))
+        authority = self._plan.first_run.parent / "authority.pem"
+        self._plan.authority.write_bytes(authority.read_bytes())
         write_private(self._plan.service_token, made.service_token)
         return made
 
@@ -60,6 +62,16 @@ class Introduction:
             )
         for name in ("origin", "dns"):
             await self._announce(headers, {"name": name, "role": name, "addresses": [LOOPBACK]})
+
+    async def all_healthy(self, token: str) -> None:
+        """Returns once control calls every edge node healthy: then a purge waits for all of them."""
+        headers = {"Authorization": f"Bearer {token}"}
+        while True:
+            _, answer = await self._call("GET", "/api/v1/nodes", headers, None)
+            health = {node["name"]: node["health"] for node in answer.get("nodes", ())}
+            if all(health.get(edge.name) == "healthy" for edge in EDGES):
+                return
+            await asyncio.sleep(POLL)
 
     async def _put_site(self, headers: dict[str, str]) -> None:
         document = self._plan.site()

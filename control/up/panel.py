@@ -119,7 +119,7 @@ class Panel:
             ("Dashboard", f"{self._plan.control_url}/   user {made.user}, password {made.password}"),
             ("Edges", "  ".join(f"{edge.name} {edge.address}:{ports.http}" for edge in EDGES)),
             ("DNS", f"{LOOPBACK}:{ports.dns}"),
-            ("Authority", f"{self._plan.directory / 'ca.pem'}   (for https on port {ports.https})"),
+            ("Authority", f"{self._plan.authority}   (for https on port {ports.https})"),
         )
         for name, value in rows:
             text.append(f"{name:10} ", style="bold")

@@ -40,6 +40,11 @@ class Plan:
     ports: Ports
 
     @property
+    def authority(self) -> Path:
+        """A copy of control's authority, for browsers and curl."""
+        return self.directory / "ca.pem"
+
+    @property
     def first_run(self) -> Path:
         """Where control leaves the first administrator's password and tokens."""
         return self.directory / "control" / "first-run.json"
@@ -62,7 +67,7 @@ class Plan:
 
     def joined(self, name: str) -> bool:
         """Whether `name` has a certificate already, from an earlier start."""
-        return (self.directory / name / "identity" / "certificate.pem").exists()
+        return (self.directory / name / "identity" / "node.json").exists()
 
     @property
     def control_url(self) -> str:

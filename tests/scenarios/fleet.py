@@ -57,6 +57,7 @@ class Fleet:
 
     async def start(self) -> None:
         ready_file = self.directory.parent / "ready.json"
+        ready_file.unlink(missing_ok=True)
         with (self.directory.parent / "up.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *tepi("up", "--dir", self.directory, "--ready-file", ready_file, "--port", self.port),
@@ -104,7 +105,8 @@ class Fleet:
 
     async def get(self, session: aiohttp.ClientSession, base: str, path: str, **headers: str) -> Page:
         """A page of the shop as a browser asks for it, its coding left as it came."""
-        fields = {"Host": self.ready["site"], "Accept-Encoding": "gzip, deflate, br, zstd", **headers}
+        host = f"{self.ready['site']}:{base.rsplit(':', 1)[1]}"
+        fields = {"Host": host, "Accept-Encoding": "gzip, deflate, br, zstd", **headers}
         async with session.get(base + path, headers=fields, allow_redirects=False) as response:
             lower = {name.lower(): value for name, value in response.headers.items()}
             return Page(response.status, lower, await response.read())

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, Request, async_playwright
 from playwright.async_api import Page as Tab
-from tests.support.tools import chromium
 
 from tests.scenarios.fleet import Fleet, Page, eventually
+from tests.support.tools import chromium
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -38,7 +39,7 @@ SUBNETS = {
 CATEGORY_LINKS = 6
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
     fleet = Fleet(tmp_path_factory.mktemp("first-slice") / "state")
     try:
@@ -48,7 +49,7 @@ async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet
         await fleet.end()
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def visitor() -> AsyncIterator[aiohttp.ClientSession]:
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
@@ -211,7 +212,7 @@ async def test_pages_are_served_while_control_dies_and_comes_back(
     assert not (await fleet.get(visitor, fleet.edge("jakarta")["http"], PRODUCT)).hit
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
@@ -229,11 +230,17 @@ def keep_picture(picture: Path) -> None:
         shutil.copy(picture, Path(wanted) / picture.name)
 
 
+def failed_by_itself(request: Request) -> list[str]:
+    """The request's URL and failure, unless the page was left while it was under way."""
+    failure = request.failure or ""
+    return [] if "ERR_ABORTED" in failure else [f"{request.url}: {failure}"]
+
+
 async def open_without_errors(tab: Tab, url: str) -> list[str]:
     """Opens `url`; the list that comes back grows with every error that the browser meets."""
     errors: list[str] = []
     tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("requestfailed", lambda request: errors.append(request.url))
+    tab.on("requestfailed", lambda request: errors.extend(failed_by_itself(request)))
     tab.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     await tab.goto(url)
     return errors
