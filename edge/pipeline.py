@@ -79,6 +79,7 @@ class Pipeline:
         self._clock = clock
         self._on_background = on_background
         self._identity = identity
+        self._via = ("Via", f"1.1 {identity}")
         self._delivery = Delivery(store, compress)
         self._fetching = Fetching(
             store=store,
@@ -155,8 +156,11 @@ class Pipeline:
         answer = await self._delivered(x, entry)
         if answer is None:
             return None
-        outcome = Outcome("hit" if reason is None else "stale", reason, stored=True, collapsed=collapsed)
-        return self._told(x, self._aged(answer, entry), entry, outcome)
+        age, ttl = self._age_and_ttl(entry)
+        outcome = Outcome(
+            "hit" if reason is None else "stale", reason, x.rules.name, x.key, True, collapsed, ttl, age
+        )
+        return Answer(answer.status, answer.fields, answer.body, outcome)
 
     async def _forwarded(
         self, x: Exchange, reason: MissReason | RevalidateReason, stale: Entry | None, *, alone: bool
@@ -199,12 +203,10 @@ class Pipeline:
                     if answer is None:
                         raise UpstreamError("reset", x.rules.name, "the body broke off at once", sent=True)
                     return answer, False
-                if landing.revalidated:
-                    answer = self._aged(answer, entry)
                 answer = answer.but(fields=answer.fields.plus(*landing.own_lines))
                 verdict = "revalidated" if landing.revalidated else "miss"
                 outcome = _outcome(verdict, reason, origin, stored=landing.stored)
-                return self._told(x, answer, entry, outcome), False
+                return self._told(x, answer, entry, outcome, aged=landing.revalidated), False
             case Own(answer, origin, why):
                 if not owner:
                     return None, why is not NotStored.PURGED
@@ -232,7 +234,7 @@ class Pipeline:
         outcome = Outcome("stale", reason, stored=True)
         if origin is not None:
             outcome = replace(outcome, origin_status=origin.status, origin_seconds=origin.seconds)
-        return self._told(x, self._aged(answer, stale), stale, outcome)
+        return self._told(x, answer, stale, outcome, aged=True)
 
     async def _passed(self, x: Exchange, reason: PassReason) -> Answer:
         """For this client alone; unsafe methods outdate what is stored (RFC 9111 §4.4)."""
@@ -242,7 +244,7 @@ class Pipeline:
         delivered = await self._delivered(x, answer)
         if delivered is None:
             raise UpstreamError("reset", x.rules.name, "the answer's body was lost", sent=True)
-        return self._told(x, delivered, answer, _outcome("pass", reason, origin, stored=True))
+        return self._told(x, delivered, answer, _outcome("pass", reason, origin, stored=True), aged=False)
 
     async def _own(
         self, x: Exchange, answer: Answer, reason: ForwardReason, origin: Origin, why: NotStored | None
@@ -264,31 +266,30 @@ class Pipeline:
 
         return await self._delivery.entry(x.request, entry, x.rules.compression, go_on)
 
-    def _aged(self, answer: Answer, entry: Entry) -> Answer:
-        """`answer` with the Age of the moment (RFC 9111 §5.1)."""
-        age = str(int(entry.freshness.age(self._clock.monotonic())))
-        return answer.but(fields=answer.fields.plus(("Age", age)))
-
-    def _told(self, x: Exchange, answer: Answer, entry: Entry, outcome: Outcome) -> Answer:
+    def _age_and_ttl(self, entry: Entry) -> tuple[int, int]:
         now = self._clock.monotonic()
-        ttl, age = int(entry.freshness.ttl(now) // 1), int(entry.freshness.age(now))
-        return answer.but(outcome=replace(outcome, site=x.rules.name, key=x.key, ttl=ttl, age=age))
+        return int(entry.freshness.age(now)), int(entry.freshness.ttl(now) // 1)
+
+    def _told(self, x: Exchange, answer: Answer, entry: Entry, outcome: Outcome, *, aged: bool) -> Answer:
+        """`answer` with how it came about; `aged` if it is the store's rather than the origin's."""
+        age, ttl = self._age_and_ttl(entry)
+        told = replace(outcome, site=x.rules.name, key=x.key, ttl=ttl, age=age if aged else None)
+        return answer.but(outcome=told)
 
     def _sealed(self, request: Request, started: float, answer: Answer) -> Answer:
-        """What every answer bears: Via, Cache-Status, Server-Timing, X-Request-Id."""
+        """What every answer bears: Age (RFC 9111 §5.1), Via, Cache-Status, Server-Timing, X-Request-Id."""
         outcome = answer.outcome
         took = (self._clock.monotonic() - started) * 1000
         timing = f'tepi;desc="{outcome.verdict}";dur={took:.1f}'
         if outcome.origin_seconds is not None:
             timing += f", origin;dur={outcome.origin_seconds * 1000:.1f}"
-        lines: list[Line] = [
-            ("Via", f"1.1 {self._identity}"),
-            ("Cache-Status", self._status(outcome)),
-            ("Server-Timing", timing),
-        ]
+        lines: list[Line] = [*answer.fields.lines]
+        if outcome.age is not None:
+            lines.append(("Age", str(outcome.age)))
+        lines += (self._via, ("Cache-Status", self._status(outcome)), ("Server-Timing", timing))
         if request.id:
             lines.append(("X-Request-Id", request.id))
-        return answer.but(fields=answer.fields.plus(*lines))
+        return Answer(answer.status, Fields(lines), answer.body, outcome)
 
     def _status(self, outcome: Outcome) -> str:
         """This answer's member of Cache-Status (RFC 9211)."""
