@@ -168,14 +168,14 @@ class Origin:
         inbox = self._inbox()
         if inbox is not None:
             app.router.add_post(f"{self.settings.prefix}/hooks/{{provider}}", _hook(inbox, self))
-        for name, plugin in self.plugins.items():
-            for route in plugin.routes():
-                path = route.path if route.at_root else self.settings.prefix + route.path
-                handler = self.serve(name, route.handler)
-                if route.method == "GET":
-                    app.router.add_get(path, handler, allow_head=True)
-                else:
-                    app.router.add_route(route.method, path, handler)
+        routes = [(name, route) for name, plugin in self.plugins.items() for route in plugin.routes()]
+        for name, route in sorted(routes, key=lambda one: one[1].takes_all):
+            path = route.path if route.at_root else self.settings.prefix + route.path
+            handler = self.serve(name, route.handler)
+            if route.method == "GET":
+                app.router.add_get(path, handler, allow_head=True)
+            else:
+                app.router.add_route(route.method, path, handler)
         return app
 
     def _inbox(self) -> Inbox | None:

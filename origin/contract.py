@@ -131,6 +131,11 @@ class Route:
     handler: Handler
     at_root: bool = False
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether it takes what no other route does, whosever that is: it is asked last."""
+        return self.at_root and self.path.startswith("/{")
+
 
 def GET(path: str, handler: Handler, *, at_root: bool = False) -> Route:  # noqa: N802
     """A route that changes nothing."""
