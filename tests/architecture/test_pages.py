@@ -19,6 +19,7 @@ from tests.architecture.repository import ROOT, Block, blocks, pages, shown
 
 MODELS = {"edge": EdgeConfig, "control": ControlSettings, "dns": DnsSettings, "origin": OriginSettings}
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
+PLACE = re.compile(r"`((?:edge|origin|control|geo|tests|bench|docs|deploy)/[a-z0-9_/.*-]+)`")
 INLINE = re.compile(r"`(make [a-z]+|tepi [a-z][^`]*)`")
 TASKS = (
     "getting-started", "add-a-node", "purge", "explain-a-miss", "dns-and-geoip", "limits-and-access",
@@ -54,6 +55,12 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not (page.parent / link).exists() and shown((page.parent / link).resolve()) not in MADE_BY_SCENARIO
     ]
     assert broken == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=shown)
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = set(PLACE.findall(page.read_text(encoding="utf-8")))
+    assert sorted(name for name in named if not list(ROOT.glob(name))) == []
 
 
 @pytest.mark.parametrize(("page", "said"), said_commands())
