@@ -25,6 +25,7 @@ log = logging.getLogger("tepi.edge")
 
 IDENTITY = "tepi"
 HEALTH_PATH = "/_tepi/health"
+PROBED = Outcome("none", "health")
 MISDIRECTED = Refusal(505, "version", "HTTP/1.0 and HTTP/1.1 are spoken here", close=True)
 FAILED = Refusal(500, "internal", "something went wrong in this node", close=True)
 
@@ -87,9 +88,9 @@ class Front:
         finally:
             connection.began = None
             self.under_way -= 1
-            self.finished(
-                Finished(request, sent.status, outcome, sent.bytes_sent, self.clock.monotonic() - began)
-            )
+            if outcome is not PROBED:  # nobody's visit: it would drown the figures of a quiet node
+                took = self.clock.monotonic() - began
+                self.finished(Finished(request, sent.status, outcome, sent.bytes_sent, took))
 
     def refuse(self, connection: Connection, refusal: Refusal) -> None:
         """Answers what never became a request."""
@@ -190,7 +191,7 @@ class Front:
             200 if fine else 503,
             Fields(lines),
             b"ok\n" if fine else b"not ready\n",
-            Outcome("none", "health"),
+            PROBED,
         )
 
     def _date(self) -> str:

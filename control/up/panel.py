@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -65,6 +67,12 @@ class Panel:
     async def watch(self, made: FirstRun, session: aiohttp.ClientSession) -> None:
         """Shows the fleet until cancelled."""
         self._console.print(self._welcome(made))
+        self._console.print("Try, in another terminal:", style="bold")
+        for attempt in self._attempts(
+            made
+        ):  # one line each, however narrow the terminal: they are to be copied
+            self._console.print(f"  {attempt}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print()
         if self._console.is_terminal:
             self._live = Live(self._table(), console=self._console, refresh_per_second=4)
             self._live.start()
@@ -115,18 +123,15 @@ class Panel:
         shop = f"http://{SITE}:{ports.http}"
         text = Text()
         rows = (
-            ("Shop", f"{shop}/   (through jakarta)"),
+            ("Shop", f"{shop}/   (through the node jakarta)"),
             ("Dashboard", f"{self._plan.control_url}/   user {made.user}, password {made.password}"),
-            ("Edges", "  ".join(f"{edge.name} {edge.address}:{ports.http}" for edge in EDGES)),
+            *((f"  {edge.name}", f"{edge.address}:{ports.http}   {edge.place.city}") for edge in EDGES),
             ("DNS", f"{LOOPBACK}:{ports.dns}"),
             ("Authority", f"{self._plan.authority}   (for https on port {ports.https})"),
         )
         for name, value in rows:
-            text.append(f"{name:10} ", style="bold")
+            text.append(f"{name:12}", style="bold")
             text.append(value + "\n")
-        text.append("\nTry:\n", style="bold")
-        for attempt in self._attempts(made):
-            text.append(f"  {attempt}\n")
         text.rstrip()
         return Frame(text, title="Tepi is up", title_align="left", expand=False)
 
@@ -136,7 +141,7 @@ class Panel:
             f"curl -s -o /dev/null -D - --compressed http://{SITE}:{ports.http}/p/kopi-gayo",
             f"dig +short @{LOOPBACK} -p {ports.dns} {SITE} +subnet=91.0.0.0/24",
             f"TEPI_CONTROL={self._plan.control_url} TEPI_TOKEN={made.token} "
-            "tepi purge --tag product-kopi-gayo --wait",
+            f"{Path(sys.executable).with_name('tepi')} purge --tag product-kopi-gayo --wait",
         )
 
 

@@ -7,10 +7,12 @@ pictures that the README shows are written there.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
 import ssl
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -131,6 +133,34 @@ async def test_explain_shows_how_an_answer_came_about(fleet: Fleet) -> None:
     assert code == 0, said
     for word in ("key", "hit", TAG, "br"):
         assert word in said.lower(), said
+
+
+async def test_commerce_is_reached_through_every_edge_over_mutual_tls(
+    fleet: Fleet, visitor: aiohttp.ClientSession
+) -> None:
+    path = "/commerce/storefront/products/kopi-gayo"
+    for edge in fleet.ready["edges"]:
+        first = await fleet.get(visitor, edge["http"], path)
+        second = await fleet.get(visitor, edge["http"], path)
+        assert first.status == 200, first
+        assert second.hit, second.cache_status
+        assert json.loads(second.body)["availability"] == "in"
+
+
+async def test_a_new_price_is_on_every_node_soon_after(fleet: Fleet, visitor: aiohttp.ClientSession) -> None:
+    for edge in fleet.ready["edges"]:
+        await warm(fleet, visitor, edge["name"], [PRODUCT])
+    settings = tomllib.loads((fleet.directory / "config" / "origin.toml").read_text())
+    code, said = await fleet.tepi(
+        "origin", "product", "set-price", "KOP-GAYO-250", "91500", "--admin", f"http://{settings['admin']}"
+    )
+    assert code == 0, said
+
+    async def everywhere() -> bool:
+        pages = [await fleet.get(visitor, edge["http"], PRODUCT) for edge in fleet.ready["edges"]]
+        return all("91.500" in page.body.decode() for page in pages)
+
+    await eventually(everywhere, 10)
 
 
 async def test_a_frozen_node_leaves_the_answers_and_a_purge_goes_on_without_it(
