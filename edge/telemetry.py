@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from io import FileIO, RawIOBase
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from edge.http.message import Outcome, Request
 
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
+STANDARD_OUTPUT = 1
 FLUSH_BYTES = 32 * 1024
 CLIENT_GONE = 499  # as nginx logs a client that left before his answer
 _FAMILY = {
@@ -151,7 +152,7 @@ class AccessLog:
         self._wall = wall
         self._waiting: list[str] = []
         self._size = 0
-        self._out: TextIO = self._open()
+        self._out = self._open()
 
     def write(self, finished: Finished) -> None:
         """Notes one answer; it is in the file after the next `flush`, or when enough has gathered."""
@@ -168,10 +169,11 @@ class AccessLog:
         text = "".join(self._waiting)
         self._waiting.clear()
         self._size = 0
+        left = memoryview(text.encode("utf-8", "backslashreplace"))
         try:
-            self._out.write(text)
-            self._out.flush()
-        except (OSError, ValueError):
+            while left and (written := self._out.write(left)):
+                left = left[written:]
+        except OSError:
             return
 
     def reopen(self) -> None:
@@ -187,8 +189,10 @@ class AccessLog:
         if self._file:
             self._out.close()
 
-    def _open(self) -> TextIO:
-        return Path(self._file).open("a", encoding="utf-8") if self._file else sys.stdout
+    def _open(self) -> RawIOBase:
+        if self._file:
+            return Path(self._file).open("ab", buffering=0)
+        return FileIO(STANDARD_OUTPUT, "wb", closefd=False)
 
 
 def _json_line(finished: Finished, now: float, node: str) -> str:
