@@ -47,6 +47,10 @@ class CannotListen(Exception):
     """An address can't be had; the text says which, why, and what to do."""
 
 
+class BadSecret(Exception):
+    """The file of the origin's secret is not whole; the text says what is expected."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """The addresses that the origin listens on: a port that was 0 is the one it became."""
@@ -278,7 +282,7 @@ def visitor_of(request: web.Request, is_member: Callable[[str, str], bool]) -> V
 
 
 def own_secret(path: Path) -> bytes:
-    """32 bytes that stay the same, made the first time."""
+    """32 bytes that stay the same, made the first time. Raises BadSecret."""
     if not path.exists():
         partial = path.with_name(".secret.partial")
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -289,8 +293,8 @@ def own_secret(path: Path) -> bytes:
         partial.replace(path)
     secret = path.read_bytes()
     if len(secret) != SECRET_SIZE:
-        raise ValueError(
-            f"{path}: got {len(secret)} bytes, expected {SECRET_SIZE}; remove it to make a new one"
+        raise BadSecret(
+            f"{path} with {SECRET_SIZE} bytes, found {len(secret)}: bring the file back, or remove it"
         )
     return secret
 

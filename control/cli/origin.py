@@ -20,9 +20,9 @@ from edge.config import read_toml
 from edge.identity import obtain
 from edge.journal import Document, Event, Reader, Snapshot
 from edge.listeners import AddressTaken
-from edge.problems import Refused, problems_of
+from edge.problems import Problem, Refused, problems_of
 from edge.secrets import resolve
-from origin.app import CannotListen, Origin, Wiring, serving
+from origin.app import BadSecret, CannotListen, Origin, Wiring, serving
 from origin.registry import installed, load, settings_of
 from origin.settings import OriginSettings
 
@@ -140,6 +140,8 @@ async def _serve(settings: OriginSettings) -> None:
             await stop_signal()
     except CannotListen as error:
         raise AddressTaken(str(error)) from error
+    except BadSecret as error:
+        raise Refused([Problem("state", settings.state, str(error))]) from error
     finally:
         if following is not None:
             following.cancel()
