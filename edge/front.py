@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 from edge.clock import Clock
@@ -55,27 +55,23 @@ class Front:
 
     async def handle(self, incoming: Incoming) -> bool:
         """Answers one request; whether the connection may go on. What aiohttp calls."""
-        connection, message = incoming.connection, incoming.message
-        began = self.clock.monotonic()
-        version = version_of(message)
-        fields = fields_of(message)
-        raw = target_of(message)
-        scheme = scheme_of(connection.peer, connection.scheme, fields, self.gate.trusted)
-        request = Request(
-            message.method, scheme, "", raw, None, fields,
-            Client(connection.peer, connection.peer_port), None, self.new_id(), version or "1.1",
-        )  # fmt: skip
-        transport = connection.transport
+        connection, transport = incoming.connection, incoming.connection.transport
         if transport is None:
             return False
-        reply = Reply(
-            transport, incoming.writer.drain, request.method, request.version, not message.should_close
-        )
+        began = self.clock.monotonic()
         connection.began = asyncio.get_running_loop().time()
+        reply = Reply(
+            transport,
+            incoming.writer.drain,
+            incoming.message.method,
+            version_of(incoming.message) or "1.1",
+            not incoming.message.should_close,
+        )
         self.under_way += 1
+        request, refusal = self._read(incoming, reply)
         outcome, sent = Outcome("none"), Sent(CLIENT_GONE, whole=False)
         try:
-            request, answer = await self._respond(request, incoming, reply, version is not None)
+            answer = await self._respond(request, connection, reply, refusal)
             if isinstance(answer, Sent):
                 sent, outcome = answer, Outcome("pass", "upgrade", site=answer.site)
                 return False
@@ -106,69 +102,78 @@ class Front:
 
     # The steps ----------------------------------------------------------------------------------
 
-    async def _respond(
-        self, request: Request, incoming: Incoming, reply: Reply, known_version: bool
-    ) -> tuple[Request, Answer | Sent]:
-        refusal = None if known_version else MISDIRECTED
-        refusal = refusal or head.framing(request.version, request.fields)
-        if refusal is not None:
-            return request, self._stop(refusal, reply)
-        where = head.target(request.method, request.scheme, request.version, request.path, request.fields)
+    def _read(self, incoming: Incoming, reply: Reply) -> tuple[Request, Refusal | None]:
+        """The request that a head makes, and why it goes no further if it can't be trusted."""
+        connection, message = incoming.connection, incoming.message
+        fields, raw, trusted = fields_of(message), target_of(message), self.gate.trusted
+        scheme = scheme_of(connection.peer, connection.scheme, fields, trusted)
+        refusal = None if version_of(message) else MISDIRECTED
+        refusal = refusal or head.framing(reply.version, fields)
+        where = refusal or head.target(message.method, scheme, reply.version, raw, fields)
         if isinstance(where, Refusal):
-            return request, self._stop(where, reply)
-        peer = request.client
-        address = client_of(peer.address, request.fields, self.gate.trusted)
-        client = self.locate(address, where.host, where.path) or Client(address, peer.port)
-        fields = request.fields
-        if not request.path.startswith("/"):  # absolute: its authority replaces Host (RFC 9112 §3.2.2)
+            client = Client(connection.peer, connection.peer_port)
+            request = Request(
+                message.method, scheme, "", raw, None, fields, client, None, self.new_id(), reply.version
+            )
+            return request, where
+        address = client_of(connection.peer, fields, trusted)
+        if not raw.startswith("/"):  # absolute: its authority replaces Host (RFC 9112 §3.2.2)
             fields = fields.replaced("Host", where.host)
-        request = replace(
-            request, host=where.host, path=where.path, query=where.query, fields=fields, client=client
-        )
-        if where.path == HEALTH_PATH:
-            return request, self._health()
-        refusal = self.gate.admit(address, request.fields)
-        if refusal is not None:
-            return request, self._stop(refusal, reply)
-        if where.path == "*":
-            return request, Answer(204, Fields([("Date", self._date())]), b"", Outcome("none", "options"))
-        if _wants_websocket(request):
-            return request, await self._upgrade(request, incoming, reply)
-        return await self._through(request, incoming, reply)
-
-    async def _through(self, request: Request, incoming: Incoming, reply: Reply) -> tuple[Request, Answer]:
-        """Into the pipeline, and out of it; a body that broke off on the way overrides its answer."""
+        expects = reply.version == "1.1" and "100-continue" in (fields.get("expect") or "").lower()
         limits = self.gate.limits
-        fields = request.fields
-        expects = "100-continue" in (fields.get("expect") or "").lower()
-
-        def proceed() -> None:
-            if expects and reply.version == "1.1":
-                reply.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-        body = body_of(incoming.content, limits.body, limits.idle, proceed)
-        if isinstance(body, bytes) and len(body) > limits.body:
-            return request, self._stop(too_large(limits.body), reply)
-        request = replace(
-            request,
-            body=cast("bytes | Upload | None", body),
-            fields=fields.without("expect") if expects else fields,
-            on_interim=reply.interim,
+        body = body_of(incoming.content, limits.body, limits.idle, reply.proceed if expects else None)
+        request = Request(
+            message.method,
+            scheme,
+            where.host,
+            where.path,
+            where.query,
+            fields.without("expect") if expects else fields,
+            self.locate(address, where.host, where.path) or Client(address, connection.peer_port),
+            cast("bytes | Upload | None", body),
+            self.new_id(),
+            reply.version,
+            reply.interim,
         )
+        return request, self._admitted(request)
+
+    def _admitted(self, request: Request) -> Refusal | None:
+        if request.path == HEALTH_PATH:
+            return None
+        refusal = self.gate.admit(request.client.address, request.fields)
+        if refusal is None and isinstance(request.body, bytes) and len(request.body) > self.gate.limits.body:
+            return too_large(self.gate.limits.body)
+        return refusal
+
+    async def _respond(
+        self, request: Request, connection: Connection, reply: Reply, refusal: Refusal | None
+    ) -> Answer | Sent:
+        if refusal is not None:
+            return self._stop(refusal, reply)
+        if request.path == HEALTH_PATH:
+            return self._health()
+        if request.path == "*":
+            return Answer(204, Fields([("Date", self._date())]), b"", Outcome("none", "options"))
+        if _wants_websocket(request):
+            return await self._upgrade(request, connection, reply)
+        return await self._through(request, reply)
+
+    async def _through(self, request: Request, reply: Reply) -> Answer:
+        """Into the pipeline, and out of it; a body that broke off on the way overrides its answer."""
         try:
             answer = await self.answer(request)
         except Exception:
             log.exception("a request failed", extra={"request": request.id, "url": request.url})
-            return request, self._stop(FAILED, reply)
+            return self._stop(FAILED, reply)
+        body = request.body
         if isinstance(body, Upload):
             if body.refusal is not None:
-                return request, self._stop(body.refusal, reply)
-            if expects and body.untouched:
+                return self._stop(body.refusal, reply)
+            if body.awaited:
                 reply.keep = False  # whether the body comes is the client's choice now (RFC 9110 §10.1.1)
-        return request, answer
+        return answer
 
-    async def _upgrade(self, request: Request, incoming: Incoming, reply: Reply) -> Answer | Sent:
-        connection = incoming.connection
+    async def _upgrade(self, request: Request, connection: Connection, reply: Reply) -> Answer | Sent:
         connection.began = None  # it may last; its own idle limit holds
         answer = await self.relay(request, connection)
         if isinstance(answer, Answer):

@@ -21,7 +21,10 @@ BROKEN_BODY = Refusal(400, "malformed", "the body's framing is broken", close=Tr
 def fields_of(message: RawRequestMessage) -> Fields:
     """The field lines as they came, in latin-1."""
     return Fields(
-        (name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in message.raw_headers
+        [
+            (name.decode("latin-1"), value.decode("latin-1").strip(" \t"))
+            for name, value in message.raw_headers
+        ]
     )
 
 
@@ -51,12 +54,13 @@ class Upload:
     """A request's body as it comes: counted, timed, and asked for only when somebody wants it."""
 
     def __init__(
-        self, content: StreamReader, limit: int, patience: float, proceed: Callable[[], None]
+        self, content: StreamReader, limit: int, patience: float, proceed: Callable[[], None] | None
     ) -> None:
+        """`proceed` tells a client to go on that waits for it (RFC 9110 §10.1.1)."""
         self._content = content
         self._limit = limit
         self._patience = patience
-        self._proceed: Callable[[], None] | None = proceed
+        self._proceed = proceed
         self._size = 0
         self.refusal: Refusal | None = None
 
@@ -82,8 +86,8 @@ class Upload:
         return chunk
 
     @property
-    def untouched(self) -> bool:
-        """Whether nobody asked for a byte of it."""
+    def awaited(self) -> bool:
+        """Whether the client still waits to be told to send it."""
         return self._proceed is not None
 
     def _refuse(self, refusal: Refusal) -> BodyRefused:
@@ -92,11 +96,9 @@ class Upload:
 
 
 def body_of(
-    content: StreamReader, limit: int, patience: float, proceed: Callable[[], None]
+    content: StreamReader, limit: int, patience: float, proceed: Callable[[], None] | None
 ) -> Body | Upload | None:
     """A body that has come whole as bytes, one under way as a stream, None where there is none."""
-    if not content.is_eof():
+    if not content.is_eof() or content.exception() is not None:
         return Upload(content, limit, patience, proceed)
-    if content.at_eof():
-        return None
-    return content.read_nowait()
+    return None if content.at_eof() else content.read_nowait()

@@ -329,6 +329,9 @@ class Relay:
                 near.write(_switching(origin))
                 tunnel.join()
                 await _until_idle(tunnel, site.timeouts.stream)
+        except asyncio.CancelledError:
+            if not tunnel.ended.done():  # else the client hung up, which is how conversations end
+                raise
         finally:
             self._open.discard(tunnel)
             tunnel.close()

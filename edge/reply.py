@@ -54,6 +54,10 @@ class Reply:
             if head is not None:
                 self.transport.write(head)
 
+    def proceed(self) -> None:
+        """Tells a client that waits for it to send its body (RFC 9110 §10.1.1)."""
+        self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     def send_whole(self, answer: Answer, body: bytes) -> Sent:
         """Writes `answer`, whose body is `body`, without waiting."""
         status = answer.status

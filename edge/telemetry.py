@@ -34,6 +34,7 @@ _SECRET = re.compile(
     r"([?&;][^=&;]*(?:token|secret|passw|pwd|sig|auth|session|sid|key|code|otp|email)[^=&;]*=)[^&;]+",
     re.IGNORECASE,
 )
+_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _UNPRINTABLE = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
 
 
@@ -223,7 +224,7 @@ def _json_line(finished: Finished, now: float, node: str) -> str:
         line["agent"] = agent
     if referer is not None:
         line["referer"] = without_secrets(referer)
-    return json.dumps(line, separators=(",", ":")) + "\n"
+    return _to_json(line) + "\n"
 
 
 def _combined_line(finished: Finished, now: float, _: str) -> str:
