@@ -167,6 +167,8 @@ def usable_on_error(it: Freshness, now: float, *, reachable: bool) -> StaleReaso
 
     `reachable`: the origin answered, with a 5xx. Where it cannot be reached the cache is disconnected.
     """
+    if it.no_cache:
+        return None
     staleness = -it.ttl(now)
     if staleness < it.if_error:
         return StaleReason.IF_ERROR

@@ -138,6 +138,15 @@ async def test_nothing_stale_is_served_against_the_origins_word(word: str) -> No
     assert (reply.status, reply.verdict, reply.reason) == (502, "error", "connect")
 
 
+async def test_what_must_be_asked_about_is_no_stand_in_for_an_error_even_while_it_is_fresh() -> None:
+    stage = Stage(lambda request: answer(cache_control="max-age=60, no-cache", etag='"1"'))
+    await stage.ask()
+    stage.origin.script = down
+    assert (await stage.ask()).status == 502
+    stage.origin.script = lambda request: answer(503, b"sorry")
+    assert (await stage.ask()).status == 503
+
+
 async def test_s_maxage_yields_to_explicit_stale_while_revalidate() -> None:
     stage = Stage(lambda request: answer(cache_control="s-maxage=10, stale-while-revalidate=30"))
     await stage.ask()
