@@ -11,7 +11,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -38,7 +38,7 @@ from edge.relay import Relay
 from edge.server import Listener
 from edge.sites import Sites
 from edge.store.memory import MemoryStore
-from edge.telemetry import AccessLog, Finished, Telemetry
+from edge.telemetry import AccessLog, Finished, Gauge, Telemetry
 from edge.tls import BadCertificate, Certificates, KeyPair
 from edge.transform.compress import Compressor
 from edge.upstream.backends import Backends
@@ -115,17 +115,23 @@ class Running:
         if self.access_log is not None:
             self.access_log.write(finished)
 
-    def gauges(self) -> dict[str, float]:
+    def gauges(self) -> Iterator[Gauge]:
         """What is measured rather than counted."""
-        return {
-            "connections": self.front.gate.connections.total,
-            "requests_under_way": self.front.under_way,
-            "websockets": len(self.relay),
-            "store_bytes": self.store.size,
-            "store_entries": len(self.store),
-            "store_budget_bytes": self.store.budget,
-            "ready": float(self.ready()),
-        }
+        yield Gauge("ready", "1 where visitors should be sent here.", self.ready())
+        yield Gauge("connections", "Clients' connections.", self.front.gate.connections.total)
+        yield Gauge("requests_under_way", "Requests being answered.", self.front.under_way)
+        yield Gauge("websockets", "WebSockets being relayed.", len(self.relay))
+        yield Gauge("store_entries", "Stored answers.", len(self.store))
+        yield Gauge("store_bytes", "Bytes that they take, bookkeeping included.", self.store.size)
+        yield Gauge("store_budget_bytes", "Bytes that they may take.", self.store.budget)
+        now = time.monotonic()
+        for site in self.backends.all():
+            for backend in site.backends:
+                labels = {"site": site.site.name, "origin": backend.url, "prefix": backend.prefix}
+                up = backend.health.state(now) == "up"
+                yield Gauge("origin_up", "1 where an origin is asked in its turn.", up, labels)
+                held = backend.pool.open
+                yield Gauge("origin_connections", "Connections to an origin.", held, labels)
 
     async def take(self, config: EdgeConfig) -> None:
         """`config` from now on, all of it or nothing. Raises AddressTaken, BadCertificate, OSError."""

@@ -163,7 +163,7 @@ class Front:
         try:
             answer = await self.answer(request)
         except Exception:
-            log.exception("a request failed", extra={"request": request.id, "url": request.url})
+            log.exception("request %s failed: %s %s", request.id, request.method, request.url)
             return self._stop(FAILED, reply)
         body = request.body
         if isinstance(body, Upload):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
@@ -76,7 +76,6 @@ class Node:
     fetch_certificate: FetchCertificate | None = None
     keys: Path | None = None
     position: Position = ALONE
-    healths: dict[str, str] = field(default_factory=dict)
 
     # What control says (edge.agent.Applies) -----------------------------------------------------
 
@@ -125,8 +124,7 @@ class Node:
             raise ValueError("; ".join(problems))
 
     async def health(self, nodes: dict[str, str]) -> None:
-        """Each node's health in control's eyes."""
-        self.healths = nodes
+        """Each node's health in control's eyes: name servers ask for it, edges answer whoever comes."""
 
     async def command(self, verb: str, body: Document) -> Document:
         """`explain` and `dry-run`. Raises ValueError."""

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import FileIO, RawIOBase
 from pathlib import Path
@@ -59,11 +59,20 @@ class _Series:
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
 
 
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """What is measured rather than counted. `name` goes without the `tepi_edge_`."""
+
+    name: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
 class Telemetry(Collector):
     """Counts every answer. Plain numbers, turned into metrics only when somebody asks."""
 
-    def __init__(self, gauges: Callable[[], dict[str, float]], bytes_origin: Callable[[], int]) -> None:
-        """`gauges` gives what is measured rather than counted, by name without the `tepi_edge_`."""
+    def __init__(self, gauges: Callable[[], Iterable[Gauge]], bytes_origin: Callable[[], int]) -> None:
         self._series: dict[tuple[str, str, int], _Series] = {}
         self._gauges = gauges
         self._bytes_origin = bytes_origin
@@ -127,10 +136,14 @@ class Telemetry(Collector):
         yield CounterMetricFamily(
             "tepi_edge_origin_received_bytes", "Body bytes from origins.", value=self._bytes_origin()
         )
-        for name, value in self._gauges().items():
-            yield GaugeMetricFamily(
-                f"tepi_edge_{name}", name.replace("_", " ").capitalize() + ".", value=value
-            )
+        families: dict[str, GaugeMetricFamily] = {}
+        for gauge in self._gauges():
+            family = families.get(gauge.name)
+            if family is None:
+                family = GaugeMetricFamily(f"tepi_edge_{gauge.name}", gauge.help, labels=list(gauge.labels))
+                families[gauge.name] = family
+            family.add_metric(list(gauge.labels.values()), gauge.value)
+        yield from families.values()
 
 
 def _cumulative(buckets: list[int]) -> Iterator[tuple[str, float]]:

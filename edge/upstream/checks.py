@@ -66,7 +66,7 @@ async def _check(site: Site, backend: Backend) -> None:
     after = backend.health.state(now)
     if after != before:
         log.warning(
-            "origin %s of %s is %s", backend.url, site.name, after, extra={"problem": problem, "was": before}
+            "origin %s of %s is %s, was %s: %s", backend.url, site.name, after, before, problem or "fine"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Self
 
@@ -13,6 +14,8 @@ from edge.upstream.backends import Backend, Backends
 from edge.upstream.contract import Failure, UpstreamError
 from edge.upstream.http1 import Connection, ExchangeError, Head
 from edge.upstream.pool import IDLE_SECONDS
+
+log = logging.getLogger("tepi.edge.health")
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "SEARCH", "PROPFIND", "REPORT"})
 ATTEMPTS = 3
@@ -52,7 +55,7 @@ class Origins:
             except UpstreamError as error:
                 last = error
                 if _is_origins_fault(error):
-                    backend.health.failed(self._monotonic())
+                    _note_failure(site, backend, error, self._monotonic())
                 if error.sent and not repeatable:
                     break
             tried |= {backend}
@@ -223,6 +226,13 @@ async def _exchange(
             ) from None
         kind = _ClosedBeforeAnswer if error.kind == "closed" else UpstreamError
         raise kind(_FAILURES[error.kind], url, error.detail, sent=True) from None
+
+
+def _note_failure(site: str, backend: Backend, error: UpstreamError, now: float) -> None:
+    before = backend.health.state(now)
+    backend.health.failed(now)
+    if backend.health.state(now) != before:
+        log.warning("origin %s of %s is avoided for a while: %s", backend.url, site, error.detail)
 
 
 def _is_origins_fault(error: UpstreamError) -> bool:

@@ -453,6 +453,7 @@ async def test_what_is_purged_and_explained_on_the_admin_listener() -> None:
             text = await response.text()
         assert 'tepi_edge_requests_total{site="shop",status="2xx",verdict="hit"} 2.0' in text
         assert "tepi_edge_store_entries 1.0" in text
+        assert f'tepi_edge_origin_up{{origin="{shop.url}",prefix="/",site="shop"}} 1.0' in text
         for path in ("/healthz", "/readyz"):
             async with session.get(edge.admin + path) as response:
                 assert response.status == 200

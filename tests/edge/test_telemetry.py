@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
 from edge.http.message import Client, Fields, Outcome, Request
-from edge.telemetry import AccessLog, Finished, Telemetry, _combined_line, _json_line, without_secrets
+from edge.telemetry import AccessLog, Finished, Gauge, Telemetry, _combined_line, _json_line, without_secrets
 
 
 def finished(status: int = 200, verdict: str = "hit", seconds: float = 0.002, **request: object) -> Finished:
@@ -27,7 +27,7 @@ def finished(status: int = 200, verdict: str = "hit", seconds: float = 0.002, **
 
 
 def test_counters_are_cumulative_and_flat() -> None:
-    telemetry = Telemetry(dict, lambda: 77)
+    telemetry = Telemetry(tuple, lambda: 77)
     for verdict in ("hit", "hit", "stale", "miss", "pass", "refused", "revalidated"):
         telemetry.count(finished(verdict=verdict))
     telemetry.count(finished(status=502, verdict="error", seconds=100.0))
@@ -42,7 +42,9 @@ def test_counters_are_cumulative_and_flat() -> None:
 
 
 def test_metrics_are_prometheus_own_text() -> None:
-    telemetry = Telemetry(lambda: {"connections": 3.0}, lambda: 5)
+    telemetry = Telemetry(
+        lambda: (Gauge("up", "Up.", 1, {"origin": "a"}), Gauge("up", "Up.", 0, {"origin": "b"})), lambda: 5
+    )
     telemetry.count(finished())
     telemetry.count(finished(seconds=60.0))
     registry = CollectorRegistry()
@@ -53,7 +55,8 @@ def test_metrics_are_prometheus_own_text() -> None:
     assert f'tepi_edge_request_seconds_bucket{{le="0.0025",{labels}}} 1.0' in text
     assert f'tepi_edge_request_seconds_bucket{{le="30.0",{labels}}} 1.0' in text
     assert f'tepi_edge_request_seconds_bucket{{le="+Inf",{labels}}} 2.0' in text
-    assert "tepi_edge_connections 3.0" in text
+    assert 'tepi_edge_up{origin="a"} 1.0' in text
+    assert 'tepi_edge_up{origin="b"} 0.0' in text
 
 
 def logged(tmp_path: Path, form: str, *answers: Finished) -> list[str]:
