@@ -78,7 +78,7 @@ class Visit:
     writer: asyncio.StreamWriter
 
     def say(self, method: str = "GET", path: str = "/", body: bytes = b"", **fields: str) -> None:
-        lines = {"Host": HOST, **{name.replace("_", "-"): value for name, value in fields.items()}}
+        lines = {"Host": HOST} | {name.replace("_", "-"): value for name, value in fields.items()}
         if body:
             lines["Content-Length"] = str(len(body))
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())

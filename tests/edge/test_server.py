@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import re
 
 import pytest
@@ -262,3 +263,35 @@ async def test_options_for_the_server_itself_are_answered_here() -> None:
         said = await edge.say(b"OPTIONS * HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n")
         assert statuses(said) == [204]
         assert shop.heard == []
+
+
+mutated = st.tuples(
+    st.sampled_from([GOOD, *BAD.values()]),
+    st.lists(st.tuples(st.integers(0, 200), st.binary(max_size=6)), max_size=4),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(mutated)
+def test_whatever_is_said_is_answered_or_cut_off_and_never_an_error_in_the_log(
+    case: tuple[bytes, list[tuple[int, bytes]]],
+) -> None:
+    said, changes = case
+    for at, data in changes:
+        said = said[:at] + data + said[at + len(data) :]
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = records.append  # type: ignore[method-assign]
+
+    async def speak() -> None:
+        async with origin(says(b"ok")) as shop, node(shop.url, limits={"idle": 0.2}) as edge:
+            heard = await edge.say(said + b"\r\n\r\n" + GOOD)
+            assert heard == b"" or heard.startswith(b"HTTP/1.1 ")
+            assert len(statuses(heard)) >= len(shop.heard)
+
+    logging.getLogger().addHandler(handler)
+    try:
+        uvloop.run(speak())
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert [record.getMessage() for record in records] == []
