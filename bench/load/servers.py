@@ -128,7 +128,7 @@ http {{
 }}
 """)
     command = [program, "-p", str(directory), "-c", str(file), "-e", str(directory / "error.log")]
-    return Server("nginx proxy_cache", _version(program, "-v"), port, (command,))
+    return Server("nginx", _version(program, "-v"), port, (command,))
 
 
 def varnish(directory: Path, upstream: int) -> Server | None:
