@@ -81,6 +81,16 @@ class CacheDefaults(Table):
     stale_if_error: int = Field(
         0, ge=0, le=31_536_000, description="Seconds a stale answer is served when origins fail (RFC 5861)."
     )
+    stale_if_unreachable: int = Field(
+        86_400,
+        ge=0,
+        le=31_536_000,
+        description="Seconds a stale answer is served while no origin can be reached (RFC 9111 §4.2.4).",
+    )
+    obey_reload: bool = Field(
+        False,
+        description="Let visitors force a revalidation (no-cache, max-age or min-fresh in a request).",
+    )
     share_set_cookie: bool = Field(
         False,
         description="Store answers with their cookies: only for sites whose cookies are nobody's own.",
@@ -144,6 +154,8 @@ class Site(Table):
             share_set_cookie=self.cache.share_set_cookie,
             stale_while_revalidate=self.cache.stale_while_revalidate,
             stale_if_error=self.cache.stale_if_error,
+            stale_if_unreachable=self.cache.stale_if_unreachable,
+            obey_reload=self.cache.obey_reload,
             compression=Compression(
                 self.compression.encodings, self.compression.types, self.compression.min_size
             ),
