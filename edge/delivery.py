@@ -53,7 +53,7 @@ class Delivery:
         assert isinstance(content, Stored)
         fields = request.fields
         if request.method == "GET" and "range" in fields and entry.status == 200:
-            ranged = await self._ranged(request, entry, content)
+            ranged = await self._ranged(request, entry, content, go_on)
             if ranged is not None:
                 return ranged
         coding = self._coding(request, entry, content, rules)
@@ -168,21 +168,29 @@ class Delivery:
             body = Encoded(body, coding)
         return Answer(entry.status, Fields(self._lines(entry, content, coding, rules)), body)
 
-    async def _ranged(self, request: Request, entry: Entry, content: Stored) -> Answer | None:
-        """206 or 416 from a whole body (RFC 9110 §14.2); None: the whole is to be sent."""
+    async def _ranged(self, request: Request, entry: Entry, content: Stored, go_on: GoOn) -> Answer | None:
+        """206 or 416 of a whole body (RFC 9110 §14.2); None: the whole is to be sent."""
         if not range_holds(request.fields, entry.fields, entry.date) or "content-encoding" in entry.fields:
             return None
         if not_modified(request.fields, entry.status, entry.fields, entry.date):
             return None  # §13.2.2: If-None-Match and If-Modified-Since come first
-        if content.identity is None and (content.fill is None or not await content.fill.finished()):
+        asked, shown = request.fields.get("range") or "", visible(entry.fields).without("content-length")
+        fill, size = content.fill, _length(entry.fields)
+        if fill is not None and size is not None and satisfiable(asked, size) == (Part(0, size - 1),):
+            if not fill.joinable:
+                return None
+            fields = shown.plus(
+                ("Content-Range", f"bytes 0-{size - 1}/{size}"), ("Content-Length", str(size))
+            )
+            return Answer(206, fields, Following(fill.attach(), go_on))
+        if content.identity is None and (fill is None or not await fill.finished()):
             return None
         body = content.identity
         if body is None:
             return None
-        parts = satisfiable(request.fields.get("range") or "", len(body))
+        parts = satisfiable(asked, len(body))
         if parts is None:
             return None
-        shown = visible(entry.fields).without("content-length")
         if not parts:
             lost = shown.without("etag", "last-modified", "content-type")
             return Answer(416, lost.plus(("Content-Range", f"bytes */{len(body)}"), ("Content-Length", "0")))

@@ -22,7 +22,7 @@ from edge.intake import Exchange
 from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_on_error
-from edge.policy.key import key_of, url_of
+from edge.policy.key import host_name, key_of, url_of
 from edge.policy.lookup import lookup
 from edge.policy.reasons import (
     FORWARDED,
@@ -353,12 +353,6 @@ class Pipeline:
         return value if rules is None else rules.name
 
 
-def host_name(host: str) -> str:
-    """`host` less its port."""
-    name, colon, port = host.rpartition(":")
-    return name if colon and port.isdigit() else host
-
-
 async def _finish(sweep: Sweep) -> None:
     """Drop what a large purge found, a slice at a time."""
     done = False
@@ -386,7 +380,7 @@ def _refusal(reason: RefusedReason, rules: SiteRules | None) -> Answer:
 
 def _failure(x: Exchange, error: UpstreamError) -> Answer:
     status = _FAILURES.get(error.failure, 502)
-    outcome = Outcome("error", error.failure, site=x.rules.name, key=x.key, origin=error.origin)
+    outcome = Outcome("error", error.failure, site=x.rules.name, key=x.key, origin=error.origin, fwd="miss")
     return _plain(status, f"{HTTPStatus(status).phrase}: the origin could not answer.\n", outcome)
 
 

@@ -29,6 +29,12 @@ def url_of(key: str) -> str:
     return f"{scheme}://{located}"
 
 
+def host_name(host: str) -> str:
+    """`host` less its port."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
+
+
 def normal_escapes(text: str) -> str:
     """Escapes in capitals, and unreserved characters unescaped (RFC 3986 §6.2.2)."""
 

@@ -30,7 +30,7 @@ def lookup(
     if isinstance(selected, MissReason):
         if wishes.only_if_cached:
             return Unavailable()
-        return Pass(PassReason.RANGE) if "range" in request.fields else Miss(selected)
+        return Pass(PassReason.RANGE) if _wants_a_part(request) else Miss(selected)
     decision = _judge(selected, wishes if rules.obey_reload else _mild(wishes), now, trusted)
     return Unavailable() if wishes.only_if_cached and isinstance(decision, Revalidate) else decision
 
@@ -44,6 +44,12 @@ def bypass(request: Request) -> PassReason | None:
     if "if-match" in request.fields or "if-unmodified-since" in request.fields:
         return PassReason.PRECONDITION
     return None
+
+
+def _wants_a_part(request: Request) -> bool:
+    """Whether `request` is for less than the whole. Players ask for `bytes=0-` to learn about ranges."""
+    asked = request.fields.get("range")
+    return asked is not None and (asked != "bytes=0-" or "if-range" in request.fields)
 
 
 def request_directives(request: Request) -> RequestDirectives:

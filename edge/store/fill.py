@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 WINDOW = 1024 * 1024  # bytes held of a body that is not kept whole
+PIECE = 64 * 1024  # bytes that a reader gets at a time of a body that is there, whole
 PATIENCE = 1.0  # seconds that readers wait for a slower one before he is left behind
 
 
@@ -40,6 +41,7 @@ class Fill:
         "_patience",
         "_readers",
         "_room",
+        "_whole",
         "_window",
         "done",
         "error",
@@ -58,6 +60,7 @@ class Fill:
         self._lagging = 0  # readers that still want the first chunk held
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
+        self._whole: bytes | None = None
         self.received = 0
         self.keeping = limit > 0
         self.done = False
@@ -74,8 +77,11 @@ class Fill:
         return self._held
 
     def whole(self) -> bytes:
-        """The body; only when done and kept."""
-        return b"".join(self._chunks)
+        """The body; only when done and kept. From now on readers share it, and its pieces are let go."""
+        if self._whole is None:
+            self._whole = b"".join(self._chunks)
+            self._chunks.clear()
+        return self._whole
 
     async def pour(self, source: AsyncIterator[bytes], may_grow: Callable[[int], bool]) -> None:
         """Take `source` to its end; `may_grow(bytes)` is asked for room before each chunk that would be kept.
@@ -127,6 +133,8 @@ class Fill:
         while True:
             if reader not in self._readers:
                 raise Lagged(reader.offset)
+            if self._whole is not None:
+                return self._whole[reader.offset : reader.offset + PIECE] or None
             if reader.at < self._first + len(self._chunks):
                 chunk = self._chunks[reader.at - self._first]
                 self._advance(reader)

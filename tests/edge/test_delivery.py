@@ -128,6 +128,16 @@ async def test_if_range_gives_the_whole_unless_it_is_the_same() -> None:
     assert (await stage.ask(fields={"Range": "bytes=0-1", "If-Range": 'W/"v1"'})).status == 200
 
 
+async def test_asking_for_all_in_the_way_of_players_fills_the_store() -> None:
+    stage = Stage(lambda request: answer(cache_control="max-age=60", body=b"0123456789"))
+    first = await stage.ask(fields={"Range": "bytes=0-"})
+    second = await stage.ask(fields={"Range": "bytes=4-5"})
+    assert (first.status, first.body, first["content-range"]) == (206, b"0123456789", "bytes 0-9/10")
+    assert (first.verdict, first["content-length"]) == ("miss", "10")
+    assert (second.status, second.body, second.verdict) == (206, b"45", "hit")
+    assert "range" not in stage.origin.asked[0].fields
+
+
 async def test_a_part_of_what_is_not_stored_is_asked_of_the_origin() -> None:
     def script(request: Request) -> Answer:
         assert request.fields.get("range") == "bytes=0-1"

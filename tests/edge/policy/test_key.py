@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.policy.key import key_of, keys_of, located, normal_escapes, same_origin_key, url_of
+from edge.policy.key import host_name, key_of, keys_of, located, normal_escapes, same_origin_key, url_of
 from tests.edge.stage import make_request
 
 
@@ -56,6 +56,14 @@ def test_scheme_and_host_are_part_of_it_and_the_method_is_not() -> None:
 )
 def test_urls_are_spelt_as_keys_are(url: str, place: str | None) -> None:
     assert located(url) == place
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("a.test", "a.test"), ("a.test:80", "a.test"), ("[::1]", "[::1]"), ("[::1]:80", "[::1]")],
+)
+def test_a_host_has_a_name_without_its_port(host: str, name: str) -> None:
+    assert host_name(host) == name
 
 
 @pytest.mark.parametrize(
