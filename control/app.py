@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
 
 from control.api import insight, nodes, purges, sites
 from control.api.openapi import describe
@@ -21,10 +24,22 @@ from control.api.routes import LARGEST_BODY, PREFIX, add_endpoints
 from control.authority import server_context, utc
 from control.plane import Plane
 from control.tasks import first_start, take_samples, watch_health
+from edge.listeners import AddressTaken, cannot_listen
 from edge.notation import Address
+
+log = logging.getLogger("tepi.control")
 
 ENDPOINTS = (*sites.ENDPOINTS, *nodes.ENDPOINTS, *purges.ENDPOINTS, *insight.ENDPOINTS)
 DRAIN = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The addresses that control listens on: a port that was 0 is the one it became."""
+
+    api: Address
+    nodes: Address
+    admin: Address
 
 
 def application(plane: Plane) -> web.Application:
@@ -62,14 +77,21 @@ def admin_application(plane: Plane) -> web.Application:
     async def alive(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
+    async def ready(_request: web.Request) -> web.Response:
+        try:
+            await plane.journal.head()
+        except SQLAlchemyError as error:
+            return web.Response(status=503, text=f"the database does not answer: {type(error).__name__}\n")
+        return web.Response(text="ready\n")
+
     app = web.Application()
-    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", alive), web.get("/readyz", alive)])
+    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", alive), web.get("/readyz", ready)])
     return app
 
 
 @contextlib.asynccontextmanager
-async def serving(plane: Plane) -> AsyncIterator[None]:
-    """All listeners are open and all loops run inside this context. OSError: an address can't be had."""
+async def serving(plane: Plane) -> AsyncIterator[Bound]:
+    """All listeners are open and all loops run inside this context. Raises AddressTaken."""
     settings = plane.settings
     await first_start(plane)
     hosts = (*settings.nodes_hosts, settings.nodes_listen.host)
@@ -80,25 +102,33 @@ async def serving(plane: Plane) -> AsyncIterator[None]:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(settings.tls.cert, settings.tls.key)
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(
-            _listening(plane.stream.application(), settings.nodes_listen, nodes_tls)
+        nodes_at = await stack.enter_async_context(
+            _listening(plane.stream.application(), settings.nodes_listen, "nodes_listen", nodes_tls)
         )
-        await stack.enter_async_context(_listening(application(plane), settings.listen, tls))
+        api_at = await stack.enter_async_context(
+            _listening(application(plane), settings.listen, "listen", tls)
+        )
         tasks = [asyncio.create_task(watch_health(plane)), asyncio.create_task(take_samples(plane))]
         stack.push_async_callback(_cancelled, tasks)
-        await stack.enter_async_context(_listening(admin_application(plane), settings.admin, None))
-        yield
+        admin_at = await stack.enter_async_context(
+            _listening(admin_application(plane), settings.admin, "admin", None)
+        )
+        log.info("dashboard and API at %s, nodes at %s, admin at %s", api_at, nodes_at, admin_at)
+        yield Bound(api_at, nodes_at, admin_at)
 
 
 @contextlib.asynccontextmanager
 async def _listening(
-    app: web.Application, address: Address, tls: ssl.SSLContext | None
-) -> AsyncIterator[None]:
+    app: web.Application, address: Address, setting: str, tls: ssl.SSLContext | None
+) -> AsyncIterator[Address]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN)
     await runner.setup()
     try:
-        await web.TCPSite(runner, address.host, address.port, ssl_context=tls).start()
-        yield
+        try:
+            await web.TCPSite(runner, address.host, address.port, ssl_context=tls).start()
+        except OSError as error:
+            raise AddressTaken(cannot_listen(address, error, setting)) from error
+        yield Address(*runner.addresses[0][:2])
     finally:
         await runner.cleanup()
 

@@ -132,11 +132,11 @@ class Auth:
         wait = self.throttle.wait(*subjects)
         if wait > 0:
             raise TooManyGuesses(wait)
+        self.throttle.wrong(*subjects)  # until it proves right: guesses made at once count each
         async with self._database.read() as connection:
             row = (await connection.execute(select(users.c.password).where(users.c.name == name))).first()
         hashed = self._decoy if row is None else row.password
         if not await asyncio.to_thread(self._matches, hashed, password) or row is None:
-            self.throttle.wrong(*subjects)
             raise WrongPassword("user and password do not belong together")
         self.throttle.right(*subjects)
         return await self._open_session(name)

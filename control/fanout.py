@@ -89,6 +89,12 @@ class Fanout:
         seen.heard = replace(seen.heard, beat=now, good_beats=count)
         seen.position, seen.counters, seen.problems = position, counters, problems
 
+    def slept(self, seconds: float) -> None:
+        """Control itself did not run for `seconds`: that nothing was heard then means nothing."""
+        for seen in self._seen.values():
+            if seen.heard.beat is not None:
+                seen.heard = replace(seen.heard, beat=seen.heard.beat + seconds)
+
     def judge(self, now: float) -> dict[str, str]:
         """Every node's health by name, judged anew."""
         for seen in self._seen.values():

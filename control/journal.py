@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from control.db.database import Database
+from control.db.database import Database, Statements
 from control.db.tables import certificates, counter, journal, nodes, sites
 from edge.journal import Document, Kind, Signed, Signer
 from edge.position import Position
@@ -38,8 +37,9 @@ class Journal:
         """After a restored backup: numbers are given again, so every node must take a snapshot."""
         async with self._database.write() as connection:
             await connection.execute(update(counter).values(lineage=secrets.token_hex(8)))
+        self.tell()
 
-    async def append(self, connection: AsyncConnection, kind: Kind, body: Document) -> Position:
+    async def append(self, connection: Statements, kind: Kind, body: Document) -> Position:
         """Adds an event to the transaction on `connection`. Call `tell` once it is committed."""
         taken = await connection.execute(
             update(counter)
@@ -77,29 +77,36 @@ class Journal:
             oldest = (await connection.execute(select(func.min(journal.c.number)))).scalar()
         return oldest is not None and oldest <= position.number + 1
 
+    async def is_behind(self, position: Position) -> bool:
+        """Whether somebody has seen more of this lineage than there is: numbers were lost with a database."""
+        head = await self.head()
+        return head.lineage == position.lineage and head.number < position.number
+
     async def follow(self, position: Position) -> AsyncIterator[tuple[Position, Signed]]:
-        """Every event after `position`, signed, in order; then waits for more, for ever."""
+        """Every event after `position`, signed, in order; then waits for more, until the lineage ends."""
+        lineage, number = position.lineage, position.number
         while True:
             grown = self._grown
-            async for at, signed in self._after(position):
-                position = at
-                yield at, signed
+            for row in await self._after(number):
+                if row.lineage != lineage:
+                    return
+                number = row.number
+                payload = {"lineage": lineage, "number": number, "kind": row.kind, "body": row.body}
+                yield Position(lineage, number), self._signer.sign(payload)
+            if (await self.head()).lineage != lineage:
+                return
             await grown.wait()
 
-    async def _after(self, position: Position) -> AsyncIterator[tuple[Position, Signed]]:
+    async def _after(self, number: int) -> Sequence[Any]:
+        """The next rows after `number`, each with the lineage of now: read in one statement."""
+        lineage = select(counter.c.lineage).scalar_subquery().label("lineage")
+        query = (
+            select(lineage, journal.c.number, journal.c.kind, journal.c.body)
+            .where(journal.c.number > number)
+            .order_by(journal.c.number)
+        )
         async with self._database.read() as connection:
-            rows = (
-                await connection.execute(
-                    select(journal.c.number, journal.c.kind, journal.c.body)
-                    .where(journal.c.number > position.number)
-                    .order_by(journal.c.number)
-                )
-            ).all()
-        for row in rows:
-            payload = {
-                "lineage": position.lineage, "number": row.number, "kind": row.kind, "body": row.body,
-            }  # fmt: skip
-            yield Position(position.lineage, row.number), self._signer.sign(payload)
+            return (await connection.execute(query)).all()
 
     async def snapshot(self) -> tuple[Position, Signed]:
         """Everything that the journal amounts to now, signed."""
@@ -118,7 +125,7 @@ class Journal:
         return Position(at.lineage, at.number), self._signer.sign(payload)
 
 
-async def fleet_document(connection: AsyncConnection) -> list[dict[str, Any]]:
+async def fleet_document(connection: Statements) -> list[dict[str, Any]]:
     """The nodes that have joined, as `fleet.put` and snapshots tell of them."""
     rows = await connection.execute(select(nodes).where(nodes.c.serial.is_not(None)).order_by(nodes.c.name))
     return [

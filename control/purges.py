@@ -7,10 +7,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import delete, insert, select, update
 
-from control.db.database import Database
+from control.db.database import Database, Statements
 from control.db.tables import nodes, purges, receipts
 from control.fanout import Fanout
 from control.journal import Journal
@@ -108,7 +107,7 @@ class Purges:
         assert found is not None
         return found
 
-    async def _await_edges(self, connection: AsyncConnection, id: str) -> None:
+    async def _await_edges(self, connection: Statements, id: str) -> None:
         edges = (
             await connection.execute(
                 select(nodes.c.name).where(nodes.c.role == "edge", nodes.c.serial.is_not(None))
@@ -140,6 +139,15 @@ class Purges:
             self._changed.set()
             self._changed = asyncio.Event()
 
+    async def forget(self, node: str) -> None:
+        """`node` is no member any more: no purge waits for it."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                delete(receipts).where(receipts.c.node == node, receipts.c.applied_at.is_(None))
+            )
+        self._changed.set()
+        self._changed = asyncio.Event()
+
     async def find(self, id: str) -> Order | None:
         """The order called `id`."""
         async with self._database.read() as connection:
@@ -165,11 +173,11 @@ class Purges:
         except TimeoutError:
             return await self.find(id)
 
-    async def _by_key(self, connection: AsyncConnection, key: str) -> Order | None:
+    async def _by_key(self, connection: Statements, key: str) -> Order | None:
         row = (await connection.execute(select(purges).where(purges.c.idempotency_key == key))).first()
         return None if row is None else await self._order(connection, row)
 
-    async def _order(self, connection: AsyncConnection, row: object) -> Order:
+    async def _order(self, connection: Statements, row: object) -> Order:
         found = dict(row._mapping)  # type: ignore[attr-defined]
         rows = await connection.execute(
             select(receipts).where(receipts.c.purge == found["id"]).order_by(receipts.c.node)

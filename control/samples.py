@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from sqlalchemy import delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from control.db.database import Database
+from control.db.database import Database, Statements
 from control.db.tables import samples
 from control.fanout import Fanout
 
@@ -108,7 +107,7 @@ def _row(resolution: Resolution, start: int, node: str, counters: Counters) -> d
     return {"resolution": resolution, "start": start, "node": node, "counters": counters}
 
 
-async def _store(connection: AsyncConnection, row: dict[str, Any]) -> None:
+async def _store(connection: Statements, row: dict[str, Any]) -> None:
     """Adds `row`, or adds it to the one that an earlier process has written for the same span."""
     same = (
         samples.c.resolution == row["resolution"],

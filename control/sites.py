@@ -8,10 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.authority import Authority, utc
-from control.db.database import Database
+from control.db.database import Database, Statements
 from control.db.tables import certificates, sites
 from control.journal import Journal
 from edge.config import Site
@@ -92,9 +91,7 @@ class Sites:
             ).first()
         return None if row is None else {"certificate": row.certificate, "key": row.key}
 
-    async def _put(
-        self, connection: AsyncConnection, site: Site, document: dict[str, Any], *, new: bool
-    ) -> None:
+    async def _put(self, connection: Statements, site: Site, document: dict[str, Any], *, new: bool) -> None:
         await _check_hosts(connection, site)
         values = {"document": document, "changed_at": self._clock()}
         if new:
@@ -104,7 +101,7 @@ class Sites:
         await self._journal.append(connection, "site.put", document)
         await self._certify(connection, site)
 
-    async def _certify(self, connection: AsyncConnection, site: Site) -> None:
+    async def _certify(self, connection: Statements, site: Site) -> None:
         """A certificate of control's own authority for the site's hosts, unless it has one for just these."""
         hosts = [host for host in site.hosts if host != "*"]
         row = (
@@ -138,12 +135,12 @@ def parse_site(document: dict[str, Any]) -> Site:
         raise Refused(problems_of(error, Site)) from None
 
 
-async def _document(connection: AsyncConnection, name: str) -> dict[str, Any] | None:
+async def _document(connection: Statements, name: str) -> dict[str, Any] | None:
     row = (await connection.execute(select(sites.c.document).where(sites.c.name == name))).first()
     return None if row is None else row.document
 
 
-async def _check_hosts(connection: AsyncConnection, site: Site) -> None:
+async def _check_hosts(connection: Statements, site: Site) -> None:
     """Each host belongs to one site. Raises Refused."""
     rows = await connection.execute(select(sites.c.name, sites.c.document).where(sites.c.name != site.name))
     owners = {host: row.name for row in rows for host in parse_site(row.document).hosts}

@@ -9,10 +9,12 @@ import logging
 import secrets
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
+from control.api.problem import problem
 from control.authority import Authority, BadRequest
 from control.fanout import Fanout
 from control.health import SILENCE
@@ -27,6 +29,8 @@ log = logging.getLogger("tepi.control.stream")
 
 LARGEST_BODY = 64 * 1024
 LARGEST_FRAME = 4 * 1024 * 1024
+TELL_SECONDS = 1.0
+REVOKED, DIALLED_AGAIN = 4403, 4409  # WebSocket close codes (RFC 6455 §7.4.2)
 
 
 class NoSuchNode(Exception):
@@ -37,22 +41,41 @@ class CommandFailed(Exception):
     """The node refused the command, failed, or did not answer in time."""
 
 
-class Line:
-    """One node's open connection."""
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Who is behind a connection: a node with a certificate that is valid now."""
 
-    def __init__(
-        self,
-        name: str,
-        role: str,
-        socket: web.WebSocketResponse,
-        transport: asyncio.Transport | None,
-    ) -> None:
-        self.name = name
-        self.role = role
-        self.socket = socket
-        self.transport = transport
-        self.pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
-        self.following: asyncio.Task[None] | None = None
+    name: str
+    role: str
+    serial: str
+
+
+@dataclass(eq=False, slots=True)
+class Line:
+    """One node's open connection. `heard` is when its last frame came."""
+
+    name: str
+    role: str
+    socket: web.WebSocketResponse
+    transport: asyncio.Transport | None
+    heard: float
+    pending: dict[str, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
+    following: asyncio.Task[None] | None = None
+
+    async def end(self, code: int, why: str) -> None:
+        """Nothing more is sent; the connection is gone soon, whether the node reads or not."""
+        if self.following is not None:
+            self.following.cancel()
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            await self.socket.close(code=code, message=why.encode())
+        if self.transport is not None:
+            self.transport.abort()
+
+    async def tell(self, frame: str) -> None:
+        """Sends `frame`, but waits no longer than a moment for a node that does not read."""
+        with contextlib.suppress(ConnectionError, RuntimeError, TimeoutError):
+            async with asyncio.timeout(TELL_SECONDS):
+                await self.socket.send_str(frame)
 
 
 class Stream:
@@ -79,11 +102,11 @@ class Stream:
         self._journal_key = journal_key
         self._monotonic = monotonic
         self._lines: dict[str, Line] = {}
-        self._head = Position("", 0)
 
     def application(self) -> web.Application:
         """The routes of the node listener."""
         application = web.Application(client_max_size=LARGEST_BODY)
+        application.on_shutdown.append(self._end_all)
         application.add_routes(
             [
                 web.get("/node/v1/authority", self._show_authority),
@@ -116,29 +139,36 @@ class Stream:
         return reply.get("body")
 
     async def revoked(self, name: str) -> None:
-        """`name` is no member any more: its line ends now."""
+        """`name` is no member any more: its line ends now, and no purge waits for it."""
         self._fanout.forget(name)
         line = self._lines.pop(name, None)
         if line is not None:
-            await line.socket.close(code=4403, message=b"revoked")
+            await line.end(REVOKED, "revoked")
+        await self._purges.forget(name)
 
     async def tell_health(self, nodes: dict[str, str]) -> None:
         """Every node hears of every node's health."""
         frame = json.dumps({"type": "health", "nodes": nodes})
-        for line in list(self._lines.values()):
-            with contextlib.suppress(ConnectionError, RuntimeError):
-                await line.socket.send_str(frame)
+        await asyncio.gather(*(line.tell(frame) for line in self._lines.values()))
 
-    async def drop_silent(self) -> None:
+    def drop_silent(self) -> None:
         """Ends lines on which nothing was heard: the node will dial again when it wakes."""
         now = self._monotonic()
-        for line in list(self._lines.values()):
-            seen = self._fanout.get(line.name)
-            if seen and seen.connected and seen.heard.beat and now - seen.heard.beat > SILENCE:
+        for line in self._lines.values():
+            if now - line.heard > SILENCE:
                 log.warning("%s is silent; its line is dropped", line.name)
                 self._fanout.disconnected(line.name)
                 if line.transport is not None:
                     line.transport.abort()
+
+    def slept(self, seconds: float) -> None:
+        """Control itself did not run for `seconds`: that nothing was heard then means nothing."""
+        for line in self._lines.values():
+            line.heard += seconds
+
+    async def _end_all(self, _application: web.Application) -> None:
+        lines = list(self._lines.values())
+        await asyncio.gather(*(line.end(WSCloseCode.GOING_AWAY, "control stops") for line in lines))
 
     # Joining ------------------------------------------------------------------------------------
 
@@ -147,19 +177,19 @@ class Stream:
 
     async def _join(self, request: web.Request) -> web.Response:
         try:
-            body = parse(await request.text())
-            token, csr = body["token"], body["csr"]
-            if not isinstance(token, str) or not isinstance(csr, str):
-                raise BadJournal("token, csr: expected text")
-        except (BadJournal, KeyError) as error:
-            return _refusal(400, f"expected token and csr: {error}")
+            body = parse((await request.read()).decode())
+        except ValueError as error:
+            return problem(400, str(error))
+        token, csr = body.get("token"), body.get("csr")
+        if not isinstance(token, str) or not isinstance(csr, str):
+            return problem(400, "expected an object with the texts token and csr")
         try:
             admission = await self._membership.admit(token, csr)
         except TokenRefused as error:
             log.warning("a node at %s was refused: %s", request.remote, error)
-            return _refusal(403, str(error))
+            return problem(403, str(error))
         except BadRequest as error:
-            return _refusal(400, str(error))
+            return problem(400, str(error))
         log.info("%s joined from %s", admission.name, request.remote)
         return web.json_response(
             {
@@ -170,8 +200,8 @@ class Stream:
             }
         )
 
-    async def _member(self, request: web.Request) -> tuple[str, str]:
-        """Name and role of the node behind this connection. Raises HTTPForbidden."""
+    async def _member(self, request: web.Request) -> Member:
+        """The node behind this connection. Raises HTTPForbidden."""
         tls = request.transport.get_extra_info("ssl_object") if request.transport else None
         certificate = tls.getpeercert() if isinstance(tls, (ssl.SSLObject, ssl.SSLSocket)) else None
         if certificate:
@@ -180,34 +210,39 @@ class Stream:
             name = subject.get("commonName", "")
             role = await self._membership.by_certificate(name, serial)
             if role is not None:
-                return name, role
+                return Member(name, role, serial)
         raise web.HTTPForbidden(text="no member of this fleet, or revoked")
 
     async def _certificate(self, request: web.Request) -> web.Response:
         await self._member(request)
         pair = await self._sites.certificate(request.match_info["name"])
         if pair is None:
-            return _refusal(404, "no certificate of that name")
+            return problem(404, "no certificate of that name")
         return web.json_response(pair)
 
     # The line -----------------------------------------------------------------------------------
 
     async def _stream(self, request: web.Request) -> web.WebSocketResponse:
-        name, role = await self._member(request)
-        socket = web.WebSocketResponse(max_msg_size=LARGEST_FRAME, timeout=1.0)
+        member = await self._member(request)
+        socket = web.WebSocketResponse(max_msg_size=LARGEST_FRAME, timeout=TELL_SECONDS)
         await socket.prepare(request)
-        line = Line(name, role, socket, request.transport)
-        older = self._lines.pop(name, None)
-        if older is not None:
-            await older.socket.close(code=4409, message=b"the node has dialled again")
-        self._lines[name] = line
+        line = Line(member.name, member.role, socket, request.transport, self._monotonic())
+        older = self._lines.get(member.name)
+        self._lines[member.name] = line
         try:
+            if older is not None:
+                await older.end(DIALLED_AGAIN, "the node has dialled again")
+            if await self._membership.by_certificate(member.name, member.serial) is None:
+                await line.end(REVOKED, "revoked")  # while the line was opened
             async for message in socket:
                 if message.type is not WSMsgType.TEXT:
                     break
+                line.heard = self._monotonic()
                 await self._frame(line, parse(message.data))
         except BadJournal as error:
-            log.warning("%s sent a frame that can't be read: %s", name, error)
+            log.warning("%s sent a frame that can't be read: %s", line.name, error)
+        except ConnectionError:
+            log.info("the line to %s was cut", line.name)
         finally:
             await self._hang_up(line)
         return socket
@@ -229,10 +264,10 @@ class Stream:
             case "hello":
                 if line.following is None:
                     self._fanout.connected(line.name, line.role, str(frame.get("version", "")))
-                    position = position_of(frame["position"]) if frame.get("position") else None
+                    position = _position(frame)
                     line.following = asyncio.create_task(self._follow(line, position))
             case "ack":
-                position = position_of(frame.get("position") or {})
+                position = position_of(frame.get("position"))
                 self._fanout.acknowledged(line.name, position)
                 await self._purges.acknowledged(line.name, position)
             case "heartbeat":
@@ -247,6 +282,9 @@ class Stream:
     async def _follow(self, line: Line, position: Position | None) -> None:
         """Sends what the node has missed, then every event as it comes."""
         try:
+            if position is not None and await self._journal.is_behind(position):
+                log.error("%s is ahead of the journal: a restored backup; a new lineage begins", line.name)
+                await self._journal.new_lineage()
             if position is None or not await self._journal.reaches_back_to(position):
                 position, signed = await self._journal.snapshot()
                 await line.socket.send_str(signed_frame("snapshot", signed))
@@ -254,11 +292,12 @@ class Stream:
                 await self._purges.acknowledged(line.name, position)
             async for _, signed in self._journal.follow(position):
                 await line.socket.send_str(signed_frame("event", signed))
+            await line.socket.close(code=WSCloseCode.SERVICE_RESTART, message=b"a new lineage has begun")
         except (ConnectionError, RuntimeError):
             return
         except Exception:
             log.exception("following for %s failed", line.name)
-            await line.socket.close(code=1011)
+            await line.socket.close(code=WSCloseCode.INTERNAL_ERROR)
 
     async def _heartbeat(self, line: Line, frame: dict[str, Any]) -> None:
         head = await self._journal.head()
@@ -266,10 +305,10 @@ class Stream:
             line.name,
             now=self._monotonic(),
             ready=frame.get("ready") is True,
-            position=position_of(frame["position"]) if frame.get("position") else None,
+            position=_position(frame),
             head=head,
-            counters=frame.get("counters") or {},
-            problems=frame.get("problems") or {},
+            counters=_object(frame, "counters"),
+            problems=_object(frame, "problems"),
         )
         await line.socket.send_str(
             json.dumps(
@@ -283,9 +322,13 @@ def _names(subject: Any) -> dict[str, str]:
     return {name: value for part in subject or () for name, value in part}
 
 
-def _refusal(status: int, detail: str) -> web.Response:
-    return web.json_response(
-        {"title": "refused", "status": status, "detail": detail},
-        status=status,
-        content_type="application/problem+json",
-    )
+def _position(frame: dict[str, Any]) -> Position | None:
+    """The position in `frame`, None for a node that has none yet. Raises BadJournal."""
+    return None if frame.get("position") is None else position_of(frame["position"])
+
+
+def _object(frame: dict[str, Any], name: str) -> dict[str, Any]:
+    value = frame.get(name, {})
+    if not isinstance(value, dict):
+        raise BadJournal(f"{name}: got {type(value).__name__}, expected an object")
+    return value

@@ -12,7 +12,8 @@ from edge.identity import write_private
 
 log = logging.getLogger("tepi.control.tasks")
 
-EVERY = 0.5
+EVERY = 0.5  # seconds
+NAP = 1.0  # a loop that comes this much later than it should was held up, and the nodes were not
 FIRST_USER = "admin"
 
 
@@ -20,16 +21,23 @@ async def watch_health(plane: Plane) -> None:
     """Judges every node's health and tells all nodes of every change."""
     told: dict[str, str] = {}
     lines: frozenset[str] = frozenset()
+    woke = plane.clocks.monotonic()
     while True:
+        overslept = plane.clocks.monotonic() - woke
+        if overslept > NAP:
+            log.warning("control did not run for %.1f s", overslept)
+            plane.fanout.slept(overslept)
+            plane.stream.slept(overslept)
         now = plane.fanout.judge(plane.clocks.monotonic())
         connected = frozenset(seen.name for seen in plane.fanout.all() if seen.connected)
         for name, health in now.items():
             if told.get(name, "unknown") != health:
                 log.warning("%s is %s", name, health)
+        plane.stream.drop_silent()
         if now != told or not connected <= lines:
             await plane.stream.tell_health(now)
         told, lines = now, connected
-        await plane.stream.drop_silent()
+        woke = plane.clocks.monotonic() + EVERY
         await asyncio.sleep(EVERY)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import signal
@@ -10,10 +11,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import click
 
 from edge.identity import JoinRefused
+from edge.listeners import AddressTaken
 from edge.problems import Refused
 from edge.secrets import NoSecret
 from geo.dns.server import CannotListen
@@ -60,12 +63,16 @@ def stops_with_a_sentence() -> Iterator[None]:
     """Ends the process with exit code 2 and one clear sentence where it can't run as it is told to."""
     try:
         yield
-    except (Refused, BadDatabase, CannotListen, NoSecret, JoinRefused, BrokenPlugin) as error:
+    except (
+        Refused, BadDatabase, AddressTaken, CannotListen, NoSecret, JoinRefused, BrokenPlugin,
+    ) as error:  # fmt: skip
         _stop(str(error))
     except OSError as error:
-        _stop(f"{error.strerror or error}: stop what uses the address, or choose another one")
+        if error.errno == errno.EADDRINUSE:
+            _stop(f"{error.strerror or error}: stop the other process or choose another address")
+        _stop(f"{error.filename or 'the system'}: {error.strerror or error}")
 
 
-def _stop(sentence: str) -> None:
+def _stop(sentence: str) -> NoReturn:
     click.echo(f"tepi: {sentence}", err=True)
     raise SystemExit(CONFIGURATION)
