@@ -65,13 +65,14 @@ class Wiring:
     """What the origin is given from outside: clocks, chance, secrets and who may speak for visitors.
 
     `mutual` is the TLS of the nodes' listener; `is_member` tells a node's certificate (name, serial in hex)
-    from a revoked one's.
+    from a revoked one's; `in_step` says whether that knowledge is of now.
     """
 
     clock: Callable[[], float]
     jitter: Callable[[], float]
     mutual: ssl.SSLContext | None = None
     is_member: Callable[[str, str], bool] = lambda name, serial: True
+    in_step: Callable[[], bool] = lambda: True
     purge_token: str | None = None
     webhook_secret: str | None = None
 
@@ -106,6 +107,10 @@ class PluginHost:
     @property
     def events(self) -> Events:
         return self._origin.outbox
+
+    @property
+    def prefix(self) -> str:
+        return self._origin.settings.prefix
 
     def now(self) -> float:
         return self._origin.wiring.clock()
@@ -242,7 +247,7 @@ def respond(request: web.Request, answer: Answer) -> web.Response:
         fields.append(("ETag", etag))
         if request.method in ("GET", "HEAD") and _has_it(request, etag, answer.last_modified):
             return web.Response(status=304, headers=fields)
-    fields.append(("Content-Type", content_type))
+    fields += [("Content-Type", content_type), ("X-Content-Type-Options", "nosniff")]
     return web.Response(status=answer.status, body=body, headers=fields)
 
 
@@ -336,6 +341,8 @@ def admin_application(origin: Origin) -> web.Application:
         return web.Response(text="ok\n")
 
     async def ready(_request: web.Request) -> web.Response:
+        if not origin.wiring.in_step():
+            return web.Response(status=503, text="not in step with control\n")
         try:
             async with origin.database.read() as connection:
                 await connection.execute(select(1))

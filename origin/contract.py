@@ -390,6 +390,11 @@ class Host(Protocol):
     def events(self) -> Events: ...
 
     @property
+    def prefix(self) -> str:
+        """The prefix under which sites show this origin, such as /commerce."""
+        ...
+
+    @property
     def secret(self) -> bytes:
         """32 bytes of this origin's own, for signing; the same after a restart."""
         ...

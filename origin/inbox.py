@@ -32,7 +32,7 @@ class UnknownProvider(Exception):
 
 def sign(secret: str, id: str, timestamp: int, body: bytes) -> str:
     """The Standard Webhooks signature: `v1,` and base64 of HMAC-SHA256 over id, time and body."""
-    signed = f"{id}.{timestamp}.".encode() + body
+    signed = _bytes(f"{id}.{timestamp}.") + body
     return "v1," + base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode()
 
 
@@ -51,7 +51,7 @@ def verify(secret: str, fields: Mapping[str, str], body: bytes, now: float) -> s
     if abs(now - int(time)) > TOLERANCE:
         raise Unverified(f"webhook-timestamp: more than {TOLERANCE:g} s from now")
     expected = sign(secret, id, int(time), body).encode()
-    matches = [hmac.compare_digest(expected, one.encode()) for one in signatures.split()]
+    matches = [hmac.compare_digest(expected, _bytes(one)) for one in signatures.split()]
     if not any(matches):
         raise Unverified("webhook-signature: none is right")
     return id
@@ -100,6 +100,11 @@ class Inbox:
                 inbox.select().where(inbox.c.provider == provider, inbox.c.event == id)
             )
             return row.first() is not None
+
+
+def _bytes(text: str) -> bytes:
+    """As it came: a field of a request may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _key(secret: str) -> bytes:

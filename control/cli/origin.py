@@ -131,6 +131,7 @@ async def _serve(settings: OriginSettings) -> None:
         jitter=random.random,
         mutual=mutual,
         is_member=members,
+        in_step=lambda: agent is None or agent.ready,
         purge_token=None if settings.purges is None else resolve(settings.purges.token),
         webhook_secret=None if settings.webhook_secret is None else resolve(settings.webhook_secret),
     )

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 from origin.storefront.goods import Good
 
 SIZE = 480
+CREAM = "#f6e6c8"
 
 
 def picture(good: Good) -> bytes:
@@ -59,15 +60,23 @@ def _motif(shade: str, seed: bytes) -> str:
     )
 
 
-def _label(x: int, y: int, width: int, height: int, shade: str) -> str:
+def _label(x: int, y: int, width: int, height: int, shade: str, seed: bytes) -> str:
     cream = "#fdf6e7"
-    middle = x + width / 2
+    emblem = EMBLEMS[seed[3] % len(EMBLEMS)]
     return (
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="6" fill="{cream}"/>'
-        f'<path d="M{middle} {y + 16}l10 14-10 14-10-14z" fill="{shade}"/>'
+        f'<g transform="translate({x + width / 2} {y + (height - 34) / 2})" fill="{shade}">{emblem}</g>'
         f'<path d="M{x + 18} {y + height - 34}h{width - 36}M{x + 32} {y + height - 20}h{width - 64}" '
         f'stroke="{shade}" stroke-width="5" stroke-linecap="round" opacity=".75"/>'
     )
+
+
+EMBLEMS = (
+    '<path d="M0-22 15 0 0 22-15 0z"/>',
+    '<path d="M-30 18-10-16 2 2 10-8 30 18z"/>',
+    '<path d="M0-24q22 18 0 46-22-28 0-46z"/><path d="M-20-6q16 4 18 28-20-4-18-28zM20-6Q4-2 2 22q20-4 18-28z"/>',
+    '<path d="M0-22 6-6 22-6 9 4 14 20 0 10-14 20-9 4-22-6-6-6z"/>',
+)
 
 
 def _bag(shade: str, seed: bytes) -> str:
@@ -82,7 +91,7 @@ def _bag(shade: str, seed: bytes) -> str:
         f'<path d="M146 128l18-30h152l18 30 12 270q-106 18-212 0z" fill="{shade}"/>'
         f'<path d="M146 128l18-30h152l18 30z" fill="{dark}"/>'
         f'<path d="M146 128h188" stroke="{mixed(shade, "#ffffff", 0.4)}" stroke-width="4" stroke-dasharray="9 7"/>'
-        f"{_label(176, 186, 128, 136, shade)}{beans}"
+        f"{_label(176, 186, 128, 136, shade, seed)}{beans}"
     )
 
 
@@ -104,21 +113,65 @@ def _cup(shade: str, seed: bytes) -> str:
     )
 
 
-def _cloth(shade: str, seed: bytes) -> str:
-    cream = "#f6e6c8"
-    waves = "".join(
-        f'<path d="M120 {150 + 46 * row}c30-34 58 34 88 0s58 34 88 0 44 20 64 0" fill="none" '
-        f'stroke="{cream if (row + seed[2]) % 2 else mixed(shade, "#ffffff", 0.45)}" stroke-width="{9 - row % 3 * 2}"/>'
-        for row in range(5)
-    )
-    dots = "".join(
-        f'<circle cx="{146 + 47 * (at % 5)}" cy="{172 + 46 * (at // 5)}" r="{4 + seed[at] % 4}" fill="{cream}"/>'
-        for at in range(20)
-    )
+def _cloth(shade: str, seed: bytes, motif: str) -> str:
     return (
-        f'<path d="M112 110h256v270q-30 16-64 4t-64 6-64-4-64 2z" fill="{shade}"/>{waves}{dots}'
+        f'<clipPath id="c"><path d="M112 110h256v270q-30 16-64 4t-64 6-64-4-64 2z"/></clipPath>'
+        f'<g clip-path="url(#c)"><path d="M112 110h256v290H112z" fill="{shade}"/>{motif}'
+        f'<path d="M176 130l-10 270M304 130l10 270" stroke="#000" stroke-width="18" opacity=".08"/></g>'
         f'<path d="M112 110h256v24H112z" fill="{mixed(shade, "#000000", 0.35)}"/>'
         f'<path d="M92 104h296" stroke="#8a6a3f" stroke-width="14" stroke-linecap="round"/>'
+    )
+
+
+def _parang(shade: str, seed: bytes) -> str:
+    """Slanting rows of the broken blade, with lozenges between them."""
+    rows = "".join(
+        f'<g transform="translate({-120 + 62 * at} 0)"><path d="M96 420 336 100" stroke="{CREAM}" stroke-width="3"/>'
+        + "".join(
+            f'<path transform="translate({118 + 27 * step} {392 - 36 * step}) rotate(37)" fill="{CREAM}" '
+            f'd="M0-15c12 0 16 10 12 20-2 6-10 8-12 2-1-4 3-6 5-4-1-5-9-4-11 2-2-8 0-20 6-20z"/>'
+            for step in range(9)
+        )
+        + "</g>"
+        for at in range(8)
+    )
+    return _cloth(shade, seed, rows)
+
+
+def _megamendung(shade: str, seed: bytes) -> str:
+    """Clouds that promise rain, each a fan of outlines."""
+    puffs = "M-44 20c-22-4-20-34 2-34 2-24 38-28 44-6 20-8 36 14 22 28 8 8 0 16-8 12"
+    clouds = "".join(
+        f'<g transform="translate({x} {y}) scale({size})">'
+        + "".join(
+            f'<path transform="scale({1 - ring * 0.24})" d="{puffs}h-52z" fill="{mixed(shade, "#ffffff", 0.2 + 0.24 * ring)}" '
+            f'stroke="{CREAM}" stroke-width="2.5"/>'
+            for ring in range(4)
+        )
+        + "</g>"
+        for x, y, size in (
+            (172, 184, 1.05), (306, 208, 1.2), (206, 282, 1.3), (338, 312, 0.95), (150, 362, 0.9), (276, 372, 1.05),
+        )
+    )  # fmt: skip
+    return _cloth(shade, seed, clouds)
+
+
+def _kerchiefs(shade: str, seed: bytes) -> str:
+    """Three folded squares with kawung petals."""
+    petals = "".join(
+        f'<ellipse cx="0" cy="-9" rx="5" ry="9" transform="rotate({turn})"/>' for turn in (45, 135, 225, 315)
+    )
+    shades = (mixed(shade, "#b8641b", 0.7), mixed(shade, "#1f4f7a", 0.75), shade)
+    return "".join(
+        f'<g transform="translate({150 + 24 * at} {116 + 52 * at}) rotate({-8 + 7 * at} 90 90)">'
+        f'<rect width="180" height="180" rx="8" fill="{one}"/>'
+        f'<rect x="10" y="10" width="160" height="160" fill="none" stroke="{CREAM}" stroke-width="3"/>'
+        + "".join(
+            f'<g transform="translate({34 + 37 * (cell % 4)} {34 + 37 * (cell // 4)})" fill="{CREAM}">{petals}</g>'
+            for cell in range(16)
+        )
+        + '<path d="M0 180 180 0v172q0 8-8 8z" fill="#000" opacity=".1"/></g>'
+        for at, one in enumerate(shades)
     )
 
 
@@ -147,7 +200,7 @@ def _pouch(shade: str, seed: bytes) -> str:
     return (
         f'<path d="M140 112q100-20 200 0l12 276q-112 22-224 0z" fill="{shade}"/>'
         f'<path d="M140 112q100-20 200 0l2 26q-102-18-204 0z" fill="{mixed(shade, "#000000", 0.3)}"/>'
-        f'<path d="M160 286q80-26 160 0l8 84q-88 14-176 0z" fill="#fff7e6"/>{crisps}{_label(180, 158, 120, 106, shade)}'
+        f'<path d="M160 286q80-26 160 0l8 84q-88 14-176 0z" fill="#fff7e6"/>{crisps}{_label(180, 158, 120, 106, shade, seed)}'
     )
 
 
@@ -171,7 +224,7 @@ def _jar(shade: str, seed: bytes) -> str:
         f'<path d="M152 176q-16 12-16 34v150q0 36 36 36h136q36 0 36-36V210q0-22-16-34z" fill="{shade}"/>{bits}'
         f'<path d="M152 176q-16 12-16 34v150q0 36 36 36h10V176z" fill="#fff" opacity=".22"/>'
         f'<rect x="144" y="116" width="192" height="62" rx="12" fill="#d8b04a"/>'
-        f'<path d="M144 136h192M144 156h192" stroke="#a77f22" stroke-width="3"/>{_label(172, 232, 136, 112, shade)}'
+        f'<path d="M144 136h192M144 156h192" stroke="#a77f22" stroke-width="3"/>{_label(172, 232, 136, 112, shade, seed)}'
     )
 
 
@@ -252,7 +305,7 @@ def _tub(shade: str, seed: bytes) -> str:
         f'<ellipse cx="240" cy="216" rx="130" ry="26" fill="{mixed(shade, "#000000", 0.2)}"/>'
         f'<path d="M140 200q30-70 100-80 74 8 100 80-100 34-200 0z" fill="{mixed(shade, "#ffffff", 0.2)}"/>'
         f'<path d="M168 176q72-48 144 0" fill="none" stroke="#fff" stroke-width="7" stroke-linecap="round" opacity=".6"/>'
-        f"{_label(178, 262, 124, 96, shade)}"
+        f"{_label(178, 262, 124, 96, shade, seed)}"
     )
 
 
@@ -263,7 +316,7 @@ def _bottle(shade: str, seed: bytes) -> str:
         f'<path d="M162 {level}q78 18 156 0v154q0 26-26 26H188q-26 0-26-26z" fill="{shade}"/>'
         f'<rect x="198" y="78" width="84" height="50" rx="9" fill="#6b4a2a"/>'
         f'<path d="M176 250q-4 60 0 110" stroke="#fff" stroke-width="10" stroke-linecap="round" opacity=".5"/>'
-        f"{_label(184, 268, 112, 98, shade)}"
+        f"{_label(184, 268, 112, 98, shade, seed)}"
     )
 
 
@@ -280,7 +333,9 @@ def _soap(shade: str, seed: bytes) -> str:
 SHAPES: dict[str, Callable[[str, bytes], str]] = {
     "bag": _bag,
     "cup": _cup,
-    "cloth": _cloth,
+    "parang": _parang,
+    "megamendung": _megamendung,
+    "kerchiefs": _kerchiefs,
     "scarf": _scarf,
     "pouch": _pouch,
     "box": _box,

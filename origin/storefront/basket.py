@@ -27,7 +27,7 @@ def sealed(basket: Mapping[str, int], secret: bytes) -> str:
 def opened(value: str | None, secret: bytes) -> Basket:
     """The basket in a cookie; an empty one where it is missing or not ours."""
     text, _, signature = (value or "").rpartition(".")
-    if not text or not hmac.compare_digest(signature.encode(), _signature(text, secret).encode()):
+    if not text or not hmac.compare_digest(_bytes(signature), _bytes(_signature(text, secret))):
         return {}
     try:
         document = json.loads(base64.urlsafe_b64decode(text))
@@ -61,4 +61,9 @@ def cookies(basket: Mapping[str, int], secret: bytes, *, secure: bool) -> tuple[
 
 
 def _signature(text: str, secret: bytes) -> str:
-    return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(secret, _bytes(text), hashlib.sha256).hexdigest()[:32]
+
+
+def _bytes(text: str) -> bytes:
+    """As it came: a field of a request may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "surrogateescape")

@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-from origin.storefront.goods import price_text, rupiah
+from origin.contract import Money
+from origin.storefront.goods import price_text
+from origin.storefront.goods import rupiah as whole
 
 SECONDS = 10.0
 
@@ -31,7 +33,7 @@ def product() -> None:
 def list_products(admin: str) -> None:
     """Lists all goods with price and stock."""
     for one in _call(admin, "", None)["products"]:
-        price = price_text(rupiah(one["price"]["minor"] // 100))
+        price = price_text(Money(one["price"]["minor"], one["price"]["currency"]))
         click.echo(f"{one['sku']:18} {price:>14} {one['stock']:>6}  {one['name']}")
 
 
@@ -42,7 +44,7 @@ def list_products(admin: str) -> None:
 def set_price(sku: str, rupiah: int, admin: str) -> None:
     """Gives SKU another price, in whole RUPIAH; its pages are purged everywhere."""
     _call(admin, f"/{sku}", {"price": rupiah})
-    click.echo(f"{sku} costs Rp {rupiah}")
+    click.echo(f"{sku}: {price_text(whole(rupiah))}")
 
 
 @product.command("set-stock")

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from types import SimpleNamespace
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -20,6 +21,11 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 FEATURED = 10
+DEFENCES = {  # everything a page needs comes from the shop itself, and nobody may frame it
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+}
 FOREVER = CachePolicy(seconds=31_536_000, browser=31_536_000, immutable=True)
 
 
@@ -34,7 +40,10 @@ class Pages:
         self._first = {good.category: good for good in reversed(goods)}
         self._commerce = commerce
         self._seconds = seconds
-        self._texts = tomllib.loads((DATA / "texts.toml").read_text(encoding="utf-8"))
+        self._texts: dict[str, dict[str, str]] = tomllib.loads(
+            (DATA / "texts.toml").read_text(encoding="utf-8")
+        )
+        self._made = _newest(HERE / "templates", STATIC, DATA)
         self.files = {**_static_files(), **_pictures(goods)}
         self._hashed = {_plain(name): name for name in self.files}
         self._jinja = Environment(
@@ -50,7 +59,7 @@ class Pages:
         chosen = _some_of_each(offers)
         racks = [(category, self._first[category.slug]) for category in self._categories]
         html = self._render("home.html", language, "/", offers=chosen, racks=racks)
-        return Answer(html, self._policy(chosen, "home"), last_modified=changed)
+        return self._page(html, self._policy(chosen, "home"), modified=changed)
 
     def category(self, language: Language, slug: str, offers: Sequence[Offer], changed: float) -> Answer:
         """One shelf, or a page that says there is none."""
@@ -61,7 +70,7 @@ class Pages:
         html = self._render(
             "listing.html", language, f"/c/{slug}", offers=on_it, heading=shelf.names[language], shelf=shelf
         )
-        return Answer(html, self._policy(on_it, f"category-{slug}"), last_modified=changed)
+        return self._page(html, self._policy(on_it, f"category-{slug}"), modified=changed)
 
     def product(self, language: Language, slug: str, offers: Sequence[Offer], changed: float) -> Answer:
         """One product, and others of its shelf."""
@@ -71,14 +80,14 @@ class Pages:
         shelf = self._shelves[offer.good.category]
         more = [one for one in offers if one.good.category == shelf.slug and one is not offer]
         html = self._render("product.html", language, f"/p/{slug}", offer=offer, shelf=shelf, more=more)
-        return Answer(html, self._policy([offer, *more], "product"), last_modified=changed)
+        return self._page(html, self._policy([offer, *more], "product"), modified=changed)
 
     def search(self, language: Language, query: str, hits: Sequence[Offer]) -> Answer:
         """What a query found."""
         texts = self._texts[language]
         heading = texts["results_for"].format(query=query) if query else texts["results"]
         html = self._render("listing.html", language, None, offers=hits, heading=heading, query=query)
-        return Answer(html, self._policy(hits, "search"))
+        return self._page(html, self._policy(hits, "search"))
 
     def basket(
         self, language: Language, basket: Basket, offers: Mapping[str, Offer], note: str | None, status: int
@@ -92,7 +101,7 @@ class Pages:
         total = sum((amount for _, _, amount in lines), Money(0, "IDR"))
         text = None if note is None else self._texts[language][note]
         html = self._render("basket.html", language, "/basket", lines=lines, total=total, note=text)
-        return Answer(html, PRIVATE, status=status)
+        return self._page(html, PRIVATE, status)
 
     def missing(self, language: Language) -> Answer:
         """Nothing is here."""
@@ -100,7 +109,7 @@ class Pages:
         html = self._render(
             "message.html", language, None, heading=texts["missing"], text=texts["missing_text"]
         )
-        return Answer(html, CachePolicy(seconds=30, tags=("missing",)), status=404)
+        return self._page(html, CachePolicy(seconds=30, tags=("page-missing",)), 404)
 
     def refused(self, language: Language) -> Answer:
         """A form that did not come from the shop."""
@@ -108,7 +117,7 @@ class Pages:
         html = self._render(
             "message.html", language, None, heading=texts["refused"], text=texts["refused_text"]
         )
-        return Answer(html, PRIVATE, status=403)
+        return self._page(html, PRIVATE, 403)
 
     def file(self, name: str) -> Answer | None:
         """A style, a script or a picture by its hashed name."""
@@ -116,6 +125,12 @@ class Pages:
         if known is None:
             return None
         return Answer(known, FOREVER, content_type=TYPES[Path(name).suffix])
+
+    def _page(
+        self, html: str, policy: CachePolicy, status: int = 200, modified: float | None = None
+    ) -> Answer:
+        newest = None if modified is None else max(modified, self._made)
+        return Answer(html, policy, status=status, fields=DEFENCES, last_modified=newest)
 
     def _policy(self, shown: Sequence[Offer], *tags: str) -> CachePolicy:
         return CachePolicy(
@@ -129,7 +144,7 @@ class Pages:
         other: Language = "en" if language == "id" else "id"
         return self._jinja.get_template(template).render(
             {
-                "t": self._texts[language],
+                "t": SimpleNamespace(**self._texts[language]),  # a dict's own methods would hide words
                 "language": language,
                 "base": base(language),
                 "other": None if path is None else base(other) + path,
@@ -151,6 +166,11 @@ class Pages:
 def base(language: Language) -> str:
     """The path that all pages of a language begin with: none for Indonesian."""
     return "" if language == LANGUAGES[0] else f"/{language}"
+
+
+def _newest(*directories: Path) -> float:
+    """When the shop's own files changed last: its pages did, too."""
+    return max(path.stat().st_mtime for directory in directories for path in directory.iterdir())
 
 
 def _some_of_each(offers: Sequence[Offer]) -> list[Offer]:

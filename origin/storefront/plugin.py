@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,7 +24,7 @@ from origin.contract import (
     Route,
     Task,
 )
-from origin.storefront.basket import COOKIE, Basket, changed, cookies, opened
+from origin.storefront.basket import COOKIE, MOST_OF_ONE, Basket, changed, cookies, opened
 from origin.storefront.commands import product
 from origin.storefront.goods import LANGUAGES, Language, Offer, found, read_catalogue, rupiah
 from origin.storefront.pages import Pages, base
@@ -33,6 +33,7 @@ from origin.storefront.store import Store, tag_of
 HERE = Path(__file__).parent
 LONGEST_QUERY = 100
 EXPIRE_EVERY = 5.0
+LIVE = 5  # seconds: single pieces are not worth a purge, but the page's script asks for them
 PERMISSION = "storefront.goods"
 
 
@@ -43,9 +44,6 @@ class StorefrontSettings(BaseModel):
 
     seconds: int = Field(
         600, ge=0, le=86_400, description="Seconds that the edge keeps pages; a change purges them at once."
-    )
-    commerce_prefix: str = Field(
-        "/commerce", description="The prefix under which the site shows the commerce origin."
     )
 
 
@@ -75,7 +73,7 @@ class Storefront(PluginDefaults):
         categories, goods = read_catalogue()
         self._host = host
         self.store = Store(host, categories, goods)
-        self._pages = Pages(categories, goods, settings.commerce_prefix, settings.seconds)
+        self._pages = Pages(categories, goods, host.prefix, settings.seconds)
         await self.store.seed()
         host.offer("catalogue", self.store)
         host.offer("stock", self.store)
@@ -154,15 +152,15 @@ class Storefront(PluginDefaults):
     async def _change_basket(self, language: Language, call: Call) -> Answer:
         if not from_our_pages(call):
             return self._pages.refused(language)
-        form = await call.request.post()
-        basket, sku = self._opened(call), str(form.get("sku", ""))
+        form = await _form(call)
+        basket, sku = self._opened(call), form.get("sku", "")
         if sku not in self.store.goods:
             return self._pages.missing(language)
         try:
             if "add" in form:
-                quantity = min(99, basket.get(sku, 0) + _number(str(form["add"])))
+                quantity = min(MOST_OF_ONE, basket.get(sku, 0) + _number(form["add"]))
             else:
-                quantity = _number(str(form.get("set", "")))
+                quantity = _number(form.get("set", ""))
             basket = changed(basket, sku, quantity)
         except ValueError:
             return await self._basket(language, basket, "wrong_quantity", 422)
@@ -214,7 +212,7 @@ class Storefront(PluginDefaults):
             "availability": offer.availability,
             "stock": offer.stock if offer.availability == "low" else None,
         }
-        return Answer(document, CachePolicy(seconds=60, tags=(tag_of(offer.good),)))
+        return Answer(document, CachePolicy(seconds=LIVE, tags=(tag_of(offer.good),)))
 
 
 def from_our_pages(call: Call) -> bool:
@@ -227,7 +225,15 @@ def from_our_pages(call: Call) -> bool:
     site = fields.get("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
-    return urlsplit(fields.get("Origin", "")).netloc == fields.get("Host", "")
+    scheme, colon, host = fields.get("Origin", "").partition("://")
+    return bool(colon) and scheme in ("http", "https") and host == fields.get("Host")
+
+
+async def _form(call: Call) -> dict[str, str]:
+    """The fields of a form as browsers send it; nothing where it is of another kind."""
+    if call.request.content_type != "application/x-www-form-urlencoded":
+        return {}
+    return dict(parse_qsl((await call.request.read()).decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def _described(offer: Offer) -> dict[str, object]:
