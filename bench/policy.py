@@ -132,15 +132,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the results here")
+    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "policy.json")
     options = parser.parse_args()
     results = [measure(case, decide) for case, decide in cases().items()]
     print(f"{'decision':34}{'µs':>9}{'per second':>13}{'bytes':>9}")
     for result in results:
         print(f"{result.case:34}{result.microseconds:9.2f}{result.per_second:13,.0f}{result.allocated:9,}")
-    if options.json is not None:
-        document = {"python": sys.version.split()[0], "results": [asdict(result) for result in results]}
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
+    rows = [asdict(result) for result in results]
+    document = {"bench": "policy", "python": sys.version.split()[0], "decisions": rows}
+    options.json.parent.mkdir(exist_ok=True)
+    options.json.write_text(json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":
