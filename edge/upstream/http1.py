@@ -7,6 +7,7 @@ One exchange at a time; a connection that heard anything unasked is never used a
 from __future__ import annotations
 
 import asyncio
+import select
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -107,6 +108,14 @@ class Connection(asyncio.Protocol):
             and (self.exchanges == 0 or (self._done and self._keep_alive))
             and (self._sender is None or self._sender.done())
         )
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has come that the loop has not heard yet: neither surplus bytes nor the end."""
+        assert self._transport is not None
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     def close(self) -> None:
         """Ends the connection now, unsent bytes included."""

@@ -137,12 +137,11 @@ class Pool:
         now = self._loop.time()
         while self._idle:
             connection, since = self._idle[-1]
-            if connection.reusable and now - since < IDLE_SECONDS:
-                if now - since > idle_at_most:
-                    return None
-                self._idle.pop()
-                return connection
+            if connection.reusable and now - since < IDLE_SECONDS and now - since > idle_at_most:
+                return None
             self._idle.pop()
+            if connection.reusable and now - since < IDLE_SECONDS and connection.silent:
+                return connection
             connection.close()
         return None
 

@@ -132,12 +132,6 @@ async def test_a_get_that_an_origin_hangs_up_on_is_tried_elsewhere_a_post_is_not
 
 
 async def test_a_kept_connection_that_died_is_replaced_without_a_word() -> None:
-    async def once(heard: Heard, writer: asyncio.StreamWriter) -> None:
-        if heard.target == "/stale":
-            writer.close()
-            return
-        writer.write(answer(b"ok"))
-
     async def script(heard: Heard, writer: asyncio.StreamWriter) -> None:
         kept = heard.connection == 0 and len(shop.heard) > 1
         writer.write(b"" if kept else answer(b"ok"))
@@ -149,6 +143,70 @@ async def test_a_kept_connection_that_died_is_replaced_without_a_word() -> None:
         await read(await origins.fetch("shop", get()))
         assert await read(await origins.fetch("shop", get())) == b"ok"
         assert shop.connections == 2
+
+
+@pytest.mark.parametrize("heard_by_the_loop", [True, False])
+async def test_a_late_second_answer_never_reaches_the_next_visitor(heard_by_the_loop: bool) -> None:
+    writers: list[asyncio.StreamWriter] = []
+
+    async def script(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        writer.write(answer(heard.target.encode()))
+
+    async with origin(script) as shop:
+        origins = upstream({"url": shop.url})
+        for number in range(4):
+            got = await origins.fetch("shop", get(f"/{number}"))
+            assert await read(got) == f"/{number}".encode()
+            writers[-1].write(answer(b"somebody's secret"))
+            if heard_by_the_loop:
+                await asyncio.sleep(0.01)
+        assert shop.connections == 4
+
+
+async def test_a_connection_that_the_origin_has_just_closed_is_not_used_for_a_post() -> None:
+    writers: list[asyncio.StreamWriter] = []
+
+    async def script(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        writer.write(answer(b"ok"))
+
+    async with origin(script) as shop:
+        origins = upstream({"url": shop.url})
+        for _ in range(4):
+            await read(await origins.fetch("shop", get(method="POST", body=b"pay")))
+            writers[-1].transport.abort()
+            await asyncio.sleep(0)
+        assert shop.connections == 4
+
+
+async def test_an_answer_before_the_body_was_sent_ends_the_connection() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.01)
+            yield b"x" * 10
+
+    server = await asyncio.start_server(_reads_head_only, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        origins = upstream({"url": url})
+        for _ in range(3):
+            fields = Fields([("Content-Length", "100000")])
+            got = await origins.fetch("shop", get(method="POST", body=endless(), fields=fields))
+            assert (got.status, await read(got)) == (413, b"no")
+            got = await origins.fetch("shop", get())
+            assert (got.status, await read(got)) == (413, b"no")
+
+
+async def _reads_head_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer(b"no", "413 Content Too Large"))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:  # uvloop can't close a loop whose leftovers' warnings are errors
+        writer.close()
 
 
 async def test_failed_origins_are_avoided_and_tried_again_when_nobody_else_is_left() -> None:
