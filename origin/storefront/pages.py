@@ -119,6 +119,10 @@ class Pages:
         )
         return self._page(html, PRIVATE, 403)
 
+    def picture(self, good: Good) -> str:
+        """The path of a product's picture; another one when the picture is."""
+        return self._static(f"p/{good.slug}.svg")
+
     def file(self, name: str) -> Answer | None:
         """A style, a script or a picture by its hashed name."""
         known = self.files.get(name)
@@ -152,7 +156,7 @@ class Pages:
                 "categories": self._categories,
                 "commerce": self._commerce,
                 "static": self._static,
-                "art": lambda good: self._static(f"p/{good.slug}.svg"),
+                "art": self.picture,
                 "shelf": None,
                 "query": None,
                 **values,

@@ -72,8 +72,8 @@ class Storefront(PluginDefaults):
         assert isinstance(settings, StorefrontSettings)
         categories, goods = read_catalogue()
         self._host = host
-        self.store = Store(host, categories, goods)
         self._pages = Pages(categories, goods, host.prefix, settings.seconds)
+        self.store = Store(host, categories, goods, self._pages.picture)
         await self.store.seed()
         host.offer("catalogue", self.store)
         host.offer("stock", self.store)

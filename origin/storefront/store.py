@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -45,10 +45,17 @@ holds = Table(
 
 
 class Store:
-    """Implements `Catalogue` and `Stock` for the shop's own goods."""
+    """Implements `Catalogue` and `Stock` for the shop's own goods. `picture` gives a good's picture's path."""
 
-    def __init__(self, host: Host, categories: Sequence[Category], goods: Sequence[Good]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        categories: Sequence[Category],
+        goods: Sequence[Good],
+        picture: Callable[[Good], str],
+    ) -> None:
         self._host = host
+        self._picture = picture
         self.categories = {category.slug: category for category in categories}
         self.goods = {good.sku: good for good in goods}
         self.slugs = {good.slug: good for good in goods}
@@ -117,7 +124,7 @@ class Store:
                 names=dict(offer.good.names),
                 price=offer.price,
                 categories=(offer.good.category,),
-                pictures=(f"/static/p/{offer.good.slug}.svg",),
+                pictures=(self._picture(offer.good),),
                 descriptions=dict(offer.good.about),
             )
             for offer in await self.offers()
