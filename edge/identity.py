@@ -81,7 +81,7 @@ def load(state: Path) -> Identity | None:
     try:
         about = json.loads((directory / "node.json").read_text())
         return Identity(directory, about["name"], about["role"], base64.b64decode(about["journal_key"]))
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
