@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
-from http import HTTPStatus
 from typing import Any, assert_never
 
 from edge import explain as story
@@ -34,8 +33,10 @@ from edge.policy.reasons import (
     StaleReason,
 )
 from edge.policy.rules import SiteRules
+from edge.policy.statuses import is_error
 from edge.position import Position
 from edge.purge import Purge, mark_of
+from edge.refusals import failure, refusal
 from edge.store.memory import MemoryStore, Sweep
 from edge.transform.compress import Compressor
 from edge.upstream.collapse import Excused, Failed, Landing, Origin, Own, Shared
@@ -46,14 +47,6 @@ logger = logging.getLogger("tepi.edge")
 SWEEP = 2000  # entries that a purge drops in one go; the rest is refused at once and dropped behind
 
 ForwardReason = MissReason | RevalidateReason | PassReason
-
-_REFUSALS = {
-    RefusedReason.UNKNOWN_HOST: (421, "No site of this node answers to that host.\n"),
-    RefusedReason.LOOP: (508, "This request has come through this CDN before.\n"),
-    RefusedReason.ONLY_IF_CACHED: (504, "Nothing stored can answer, and only-if-cached forbids to ask.\n"),
-    RefusedReason.METHOD_NOT_ALLOWED: (405, "This method is not allowed here.\n"),
-}
-_FAILURES = {"timeout": 504, "no-healthy-origin": 503, "overloaded": 503}
 
 
 class Pipeline:
@@ -96,16 +89,16 @@ class Pipeline:
         rules = self._sites(host_name(request.host))
         refused = self._refusal(request, rules)
         if refused is not None or rules is None:
-            answer = _refusal(refused or RefusedReason.UNKNOWN_HOST, rules)
+            answer = refusal(refused or RefusedReason.UNKNOWN_HOST, rules)
         else:
             x = Exchange(request, rules, key_of(request), started)
             try:
                 answer = await self._answer(x)
             except UpstreamError as error:
-                answer = _failure(x, error)
+                answer = failure(x, error)
             except Exception:
                 logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
-                answer = _failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
+                answer = failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
         return self._sealed(request, started, answer)
 
     def _refusal(self, request: Request, rules: SiteRules | None) -> RefusedReason | None:
@@ -137,7 +130,7 @@ class Pipeline:
                 case Pass(pass_reason):
                     answer = await self._passed(x, pass_reason)
                 case Unavailable():
-                    answer = _refusal(RefusedReason.ONLY_IF_CACHED, x.rules)
+                    answer = refusal(RefusedReason.ONLY_IF_CACHED, x.rules)
                 case _:
                     assert_never(decision)
             if answer is not None:
@@ -167,12 +160,25 @@ class Pipeline:
     ) -> tuple[Answer | None, bool]:
         """Ask the origin, or wait for who does. Without an answer: look again, alone if the flag says so."""
         if x.request.method == "HEAD":
-            answer, origin = await self._fetching.head(x, stale)
-            return await self._own(x, answer, reason, origin, NotStored.METHOD), True
+            return await self._headed(x, reason, stale), True
         if not alone:
             alone = self._goes_alone(x, reason)
         landing, owner = await self._fetching.go(x, stale, alone=alone)
         return await self._landed(x, reason, stale, landing, owner=owner)
+
+    async def _headed(
+        self, x: Exchange, reason: MissReason | RevalidateReason, stale: Entry | None
+    ) -> Answer:
+        """HEAD, asked for as such."""
+        try:
+            answer, origin = await self._fetching.head(x, stale)
+        except UpstreamError:
+            excused = await self._excused(x, stale, None, reachable=False)
+            if excused is None:
+                raise
+            return excused
+        excused = await self._excused(x, stale, origin, reachable=True) if is_error(answer.status) else None
+        return excused or await self._own(x, answer, reason, origin, NotStored.METHOD)
 
     def _goes_alone(self, x: Exchange, reason: MissReason | RevalidateReason) -> bool:
         """Whether another's answer would not be for us, so that waiting for it cannot help."""
@@ -371,26 +377,3 @@ def _outcome(verdict: str, reason: ForwardReason, origin: Origin, *, stored: boo
         origin_seconds=origin.seconds,
         fwd=FORWARDED[reason],
     )
-
-
-def _refusal(reason: RefusedReason, rules: SiteRules | None) -> Answer:
-    status, text = _REFUSALS[reason]
-    return _plain(status, text, Outcome("refused", reason, site=None if rules is None else rules.name))
-
-
-def _failure(x: Exchange, error: UpstreamError) -> Answer:
-    status = _FAILURES.get(error.failure, 502)
-    outcome = Outcome("error", error.failure, site=x.rules.name, key=x.key, origin=error.origin, fwd="miss")
-    return _plain(status, f"{HTTPStatus(status).phrase}: the origin could not answer.\n", outcome)
-
-
-def _plain(status: int, text: str, outcome: Outcome) -> Answer:
-    body = text.encode()
-    fields = Fields(
-        (
-            ("Content-Type", "text/plain; charset=utf-8"),
-            ("Content-Length", str(len(body))),
-            ("Cache-Control", "no-store"),
-        )
-    )
-    return Answer(status, fields, body, outcome)

@@ -67,16 +67,27 @@ class Flight:
     """One fetch under way for a key. `landing` tells how it ended, as soon as the head shows it.
 
     `order` and `position` tell which purges the node had seen when it began.
-    A `pinned` one goes on without passengers.
+    A `pinned` one goes on without passengers; any other is `abandoned` when the last one leaves.
     """
 
-    __slots__ = ("_task", "key", "landing", "order", "owner_aboard", "passengers", "pinned", "position")
+    __slots__ = (
+        "_task",
+        "abandoned",
+        "key",
+        "landing",
+        "order",
+        "owner_aboard",
+        "passengers",
+        "pinned",
+        "position",
+    )
 
     def __init__(self, key: FlightKey, order: int, position: Position, *, pinned: bool = False) -> None:
         self.key = key
         self.order = order
         self.position = position
         self.pinned = pinned
+        self.abandoned = False
         self.passengers = 0
         self.owner_aboard = not pinned
         self.landing: asyncio.Future[Landing] = asyncio.get_running_loop().create_future()
@@ -102,9 +113,10 @@ class Flight:
             raise
         finally:
             self.passengers -= 1
-            abandoned = self.passengers == 0 and not self.pinned and not self.landing.done()
-            if abandoned and self._task is not None:
-                self._task.cancel()
+            if self.passengers == 0 and not self.pinned and not self.landing.done():
+                self.abandoned = True
+                if self._task is not None:
+                    self._task.cancel()
 
 
 class Flights:
@@ -120,7 +132,8 @@ class Flights:
 
     def find(self, key: FlightKey) -> Flight | None:
         """The fetch to wait for, if there is one."""
-        return self._aloft.get(key)
+        flight = self._aloft.get(key)
+        return None if flight is None or flight.abandoned else flight
 
     def open(self, flight: Flight) -> None:
         """Let others wait for `flight`."""

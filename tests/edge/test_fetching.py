@@ -178,6 +178,18 @@ async def test_an_unreachable_origin_is_covered_for_even_if_the_answer_said_noth
     assert (await stage.ask()).status == 502
 
 
+async def test_head_is_covered_for_like_get() -> None:
+    stage = Stage(lambda request: answer(cache_control="max-age=10, stale-if-error=60"))
+    await stage.ask()
+    stage.sleep(11)
+    for script in (down, lambda request: Answer(503)):
+        stage.origin.script = script
+        reply = await stage.ask(method="HEAD")
+        assert (reply.status, reply.verdict, reply.reason) == (200, "stale", "stale-if-error")
+    stage.sleep(60)
+    assert (await stage.ask(method="HEAD")).status == 503
+
+
 async def test_an_error_that_is_not_excused_is_forwarded() -> None:
     stage = Stage(lambda request: answer(cache_control="max-age=10"))
     await stage.ask()

@@ -143,6 +143,19 @@ async def test_the_fetch_is_given_up_when_the_last_asker_leaves() -> None:
     assert (await stage.ask()).verdict == "miss"
 
 
+async def test_nobody_boards_a_fetch_that_is_being_given_up() -> None:
+    stage = Stage(lambda request: answer(cache_control="max-age=60"))
+    stage.origin.gate = asyncio.Event()
+    first = asyncio.create_task(stage.pipeline.handle(make_request()))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    first.cancel()
+    second = asyncio.create_task(stage.pipeline.handle(make_request()))
+    await asyncio.sleep(0)
+    stage.origin.gate.set()
+    assert (await Reply.of(await second)).status == 200
+
+
 class Slow(AsyncIterator[bytes]):
     """A body that gives a chunk for each `let`, and knows how many were taken and whether it was closed."""
 

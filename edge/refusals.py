@@ -1,0 +1,44 @@
+"""Answers that the edge makes by itself: refusals, and failures of origins."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from edge.http.message import Answer, Fields, Outcome
+from edge.intake import Exchange
+from edge.policy.reasons import RefusedReason
+from edge.policy.rules import SiteRules
+from edge.upstream.contract import UpstreamError
+
+_REFUSALS = {
+    RefusedReason.UNKNOWN_HOST: (421, "No site of this node answers to that host.\n"),
+    RefusedReason.LOOP: (508, "This request has come through this CDN before.\n"),
+    RefusedReason.ONLY_IF_CACHED: (504, "Nothing stored can answer, and only-if-cached forbids to ask.\n"),
+    RefusedReason.METHOD_NOT_ALLOWED: (405, "This method is not allowed here.\n"),
+}
+_FAILURES = {"timeout": 504, "no-healthy-origin": 503, "overloaded": 503}
+
+
+def refusal(reason: RefusedReason, rules: SiteRules | None) -> Answer:
+    """The answer to a request that the edge will not take further."""
+    status, text = _REFUSALS[reason]
+    return _plain(status, text, Outcome("refused", reason, site=None if rules is None else rules.name))
+
+
+def failure(x: Exchange, error: UpstreamError) -> Answer:
+    """The answer where no origin gave one."""
+    status = _FAILURES.get(error.failure, 502)
+    outcome = Outcome("error", error.failure, site=x.rules.name, key=x.key, origin=error.origin, fwd="miss")
+    return _plain(status, f"{HTTPStatus(status).phrase}: the origin could not answer.\n", outcome)
+
+
+def _plain(status: int, text: str, outcome: Outcome) -> Answer:
+    body = text.encode()
+    fields = Fields(
+        (
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+        )
+    )
+    return Answer(status, fields, body, outcome)
