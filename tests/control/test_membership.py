@@ -206,6 +206,6 @@ async def test_an_announced_node_is_not_in_the_fleet_before_it_joins(control: Co
 
 def test_half_an_identity_counts_as_none(tmp_path: Path) -> None:
     (tmp_path / "identity").mkdir()
-    for text in ("", "{}", "[]", json.dumps({"name": "jakarta", "role": "edge", "journal_key": "?"})):
+    for text in ("", "{}", "[]", json.dumps({"name": "jakarta", "role": "edge"})):
         (tmp_path / "identity" / "node.json").write_text(text)
         assert load(tmp_path) is None
