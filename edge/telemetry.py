@@ -190,13 +190,6 @@ class AccessLog:
         except OSError:
             return
 
-    def reopen(self) -> None:
-        """Opens the file anew, after it was moved away. Raises OSError."""
-        self.flush()
-        if self._file:
-            old, self._out = self._out, self._open()
-            old.close()
-
     def close(self) -> None:
         """Writes what waits, for the last time."""
         self.flush()

@@ -26,14 +26,13 @@ async def keep_asking(edge: Edge, answers: list[bytes], stop: asyncio.Event, *, 
 async def test_no_request_is_lost_while_origins_change_under_load() -> None:
     async with (
         origin(says(b"one", "200 OK", NO_STORE)) as one,
-        origin(says(b"two", "200 OK", NO_STORE)) as two,node(one.url) as edge
+        origin(says(b"two", "200 OK", NO_STORE)) as two,
+        node(one.url) as edge,
     ):
         answers: list[bytes] = []
         stop = asyncio.Event()
         port = str(edge.port())
-        asking = [
-            asyncio.ensure_future(keep_asking(edge, answers, stop, kept=bool(n % 2))) for n in range(8)
-        ]
+        asking = [asyncio.ensure_future(keep_asking(edge, answers, stop, kept=bool(n % 2))) for n in range(8)]
         for turn in range(20):
             await asyncio.sleep(0.05)
             target = two if turn % 2 == 0 else one
@@ -57,6 +56,18 @@ async def test_limits_access_and_log_change_for_the_next_request(tmp_path: Path)
         await edge.running.take(config(shop.url, limits={"requests_per_second": 1, "burst": 1}))
         assert [(await visit.get()).status for _ in range(2)] == [200, 429]
         assert len(log.read_text().splitlines()) == 1
+
+
+async def test_a_log_that_was_moved_away_is_opened_anew(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    form = {"access": "combined", "file": str(log)}
+    async with origin(says()) as shop, node(shop.url, log=form) as edge:
+        await edge.get("/before")
+        log.rename(tmp_path / "access.log.1")
+        await edge.running.take(config(shop.url, log=form))
+        await edge.get("/after")
+    assert "/before" in (tmp_path / "access.log.1").read_text()
+    assert [line.split()[6] for line in log.read_text().splitlines()] == ["/after"]
 
 
 async def test_addresses_come_and_go_and_connections_stay() -> None:

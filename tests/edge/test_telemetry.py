@@ -119,18 +119,6 @@ def test_nobody_can_write_a_line_of_his_own(text: str, form: str) -> None:
         assert COMBINED.fullmatch(line[:-1])
 
 
-def test_a_log_that_was_moved_away_is_opened_anew(tmp_path: Path) -> None:
-    file = tmp_path / "access.log"
-    log = AccessLog("json", str(file), lambda: 0.0, "n")
-    log.write(finished())
-    log.flush()
-    file.rename(tmp_path / "access.log.1")
-    log.reopen()
-    log.write(finished())
-    log.close()
-    assert len(file.read_text().splitlines()) == 1
-
-
 def test_a_disk_that_is_full_costs_lines_and_not_answers() -> None:
     log = AccessLog("json", "/dev/full", lambda: 0.0, "n")
     for _ in range(3):
