@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, ValidationError
 
-from edge.config import Table, read_toml
-from edge.notation import Address, Listen, Many
+from edge.config import read_toml
+from edge.notation import Address, Listen, Many, Table
 from edge.problems import Refused, problems_of
 
 

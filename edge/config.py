@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from edge.notation import (
     Address,
@@ -21,15 +21,11 @@ from edge.notation import (
     Reference,
     Seconds,
     Size,
+    Table,
 )
 from edge.policy.rules import COMPRESSIBLE, Compression, SiteRules
 from edge.problems import Problem, Refused, problems_of
-
-
-class Table(BaseModel):
-    """A table of settings: unknown keys and wrong types are refused, nothing changes later."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+from edge.siterules import FileTable, KeyTable, NeverTable, class_rules
 
 
 class OriginServer(Table):
@@ -133,6 +129,14 @@ class Site(Table):
     health: HealthCheck = Field(HealthCheck(), description="How origins are checked.")
     commerce: Commerce | None = Field(None, description="The commerce origin, if it has one.")
     cache: CacheDefaults = Field(CacheDefaults(), description="Defaults for answers that are silent.")
+    key: KeyTable = Field(KeyTable(), description="By what answers of one URL differ.")
+    never: NeverTable = Field(NeverTable(), description="What is never cached.")
+    files: Annotated[tuple[FileTable, ...], Many] = Field(
+        (), description="Files that are the same for everybody; the first rule that fits a path holds."
+    )
+    bypass_cookies: Annotated[tuple[str, ...], Many] = Field(
+        (), description="Cookies whose bearers get pages of their own, as patterns of names."
+    )
     timeouts: Timeouts = Field(Timeouts(), description="How long origins may take.")
     compression: CompressionTable = Field(CompressionTable(), description="Which answers are compressed.")
 
@@ -156,6 +160,8 @@ class Site(Table):
             stale_if_error=self.cache.stale_if_error,
             stale_if_unreachable=self.cache.stale_if_unreachable,
             obey_reload=self.cache.obey_reload,
+            key=self.key.rules(),
+            classes=class_rules(self.never, self.files, self.bypass_cookies),
             compression=Compression(
                 self.compression.encodings, self.compression.types, self.compression.min_size
             ),

@@ -8,9 +8,12 @@ from typing import assert_never
 
 from edge.http.cache_control import ResponseDirectives
 from edge.http.message import Request
+from edge.intake import Exchange
+from edge.policy.classes import Class, File, Never, Page, Personal
 from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.key import url_of
+from edge.policy.keying import VARIANT
 from edge.policy.reasons import (
     MissReason,
     PassReason,
@@ -81,6 +84,8 @@ _MEANING: dict[str, str] = {
     PassReason.BODY: "the request has a body",
     PassReason.PRECONDITION: "If-Match and If-Unmodified-Since are for the origin to judge",
     PassReason.RANGE: "a part is asked for, and the whole is not stored",
+    PassReason.NEVER: "a rule of the site says that this is never cached",
+    PassReason.PERSONAL: "a cookie says that the answer is this visitor's own",
     RefusedReason.UNKNOWN_HOST: "no site of this node has that host",
     RefusedReason.LOOP: "CDN-Loop says that the request came through here before",
     RefusedReason.ONLY_IF_CACHED: "only-if-cached forbids to ask the origin",
@@ -106,6 +111,8 @@ _REMEDIES: dict[str, tuple[str, ...]] = {
     PassReason.METHOD: ("The method is GET or HEAD.",),
     PassReason.BODY: ("The request has no body.",),
     PassReason.PRECONDITION: ("The request has neither If-Match nor If-Unmodified-Since.",),
+    PassReason.NEVER: ("The site's rule `never` does not name its path or query.",),
+    PassReason.PERSONAL: ("The request bears none of the site's `bypass_cookies`.",),
     PassReason.RANGE: ("The whole was asked for before, and is small enough to be stored.",),
     RefusedReason.ONLY_IF_CACHED: ("A fresh answer is stored.",),
 }
@@ -126,15 +133,9 @@ def refused(request: Request, reason: RefusedReason, site: str | None) -> Explan
     )
 
 
-def explain(
-    request: Request,
-    rules: SiteRules,
-    key: str,
-    entries: Sequence[Entry],
-    decision: Decision,
-    now: float,
-) -> Explanation:
+def explain(x: Exchange, entries: Sequence[Entry], decision: Decision, now: float) -> Explanation:
     """The story of a decision: `now` is monotonic."""
+    request, rules, key = x.asked, x.rules, x.key
     word, reason, selected = _told(decision)
     variants = tuple(_variant(entry, now, selected=entry is selected) for entry in entries)
     steps = (
@@ -143,7 +144,8 @@ def explain(
             f"host {request.host} belongs to site {rules.name}",
             {"host": request.host, "site": rules.name},
         ),
-        Step("key", f"the key is {url_of(key)}", {"url": url_of(key), "method_in_key": False}),
+        Step("kind", *_kind(x.kind)),
+        Step("key", f"the key is {url_of(key)}", _key_facts(x)),
         Step("rules", "the site's caching rules", _rules(rules)),
         Step("stored", _count(len(entries)), {"variants": len(entries)}),
         *(() if selected is None else (_directives(selected),)),
@@ -173,6 +175,30 @@ def _told(decision: Decision) -> tuple[str, str | None, Entry | None]:
             assert_never(decision)
 
 
+def _kind(kind: Class) -> tuple[str, dict[str, object]]:
+    match kind:
+        case Never(because):
+            return f"never cached: {because}", {"because": because}
+        case File(rule):
+            return "a file, the same for everybody", {"paths": list(rule.paths.patterns)}
+        case Personal(because):
+            return f"this visitor's own: {because}", {"because": because}
+        case Page():
+            return "a page like any other", {}
+        case _:
+            assert_never(kind)
+
+
+def _key_facts(x: Exchange) -> dict[str, object]:
+    facts: dict[str, object] = {"url": url_of(x.key), "method_in_key": False}
+    if x.request.query != x.asked.query:
+        facts["query_as_sent"] = x.asked.query
+    variant = x.request.fields.get(VARIANT)
+    if variant is not None:
+        facts["variant"] = variant
+    return facts
+
+
 def _count(count: int) -> str:
     return (
         "nothing is stored"
@@ -185,7 +211,8 @@ def _count(count: int) -> str:
 
 def _rules(rules: SiteRules) -> dict[str, object]:
     facts = asdict(rules)
-    facts.pop("compression")
+    for table in ("compression", "key", "classes"):
+        facts.pop(table)
     facts["encodings"] = list(rules.compression.encodings)
     return facts
 

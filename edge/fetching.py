@@ -15,9 +15,11 @@ from edge.http.forwarding import towards_commerce, towards_origin
 from edge.http.message import Answer, Request
 from edge.http.ranges import content_range
 from edge.intake import Exchange, Heard, Intake, own_of
+from edge.policy.classes import File, as_file, is_the_file
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, usable_on_error
 from edge.policy.invalidation import invalidated, is_unsafe
+from edge.policy.keying import VARIANT
 from edge.policy.reasons import NotStored
 from edge.policy.statuses import is_error
 from edge.policy.storing import COOKIES, judge
@@ -55,6 +57,7 @@ _LASTING = frozenset(
         NotStored.NO_FRESHNESS,
         NotStored.BORN_STALE,
         NotStored.VARY_STAR,
+        NotStored.NO_FILE,
     }
 )
 # These say nothing against what was stored before.
@@ -124,7 +127,7 @@ class Fetching:
         """Ask for this client alone, his conditions and ranges untouched; forget what the answer outdates."""
         request = x.request
         try:
-            heard = await self._ask(x, request)
+            heard = await self._ask(x, x.asked)
         except UpstreamError as error:
             if error.sent and is_unsafe(request.method):
                 self.invalidate((x.key,))  # it may have been done all the same
@@ -147,7 +150,7 @@ class Fetching:
         """Ask by HEAD. A 200 updates what is stored, or tells that it is obsolete (RFC 9111 §4.3.5)."""
         flight = self._flight((x.key, ()))
         try:
-            heard = await self._ask(x, _plain(unconditional(x.request)))
+            heard = await self._ask(x, _plain(unconditional(x.asked)))
             if stale is not None and is_whole(stale) and heard.answer.status == stale.status == 200:
                 if confirmed_by_head(stale, heard.answer.fields):
                     self._intake.freshen(flight, x, stale, heard)
@@ -200,7 +203,11 @@ class Fetching:
 
     async def _ask(self, x: Exchange, request: Request) -> Heard:
         asked = self._clock.monotonic()
+        request = replace(request, query=x.asked.query)  # the key's spelling is ours alone
         outbound = towards_origin(request, self._identity)
+        variant = x.request.fields.get(VARIANT)
+        if variant is not None:
+            outbound = replace(outbound, fields=outbound.fields.plus(("Tepi-Variant", variant)))
         prefix = x.rules.commerce_prefix
         if prefix is not None and (
             request.path == prefix or request.path.startswith(f"{prefix.rstrip('/')}/")
@@ -238,6 +245,11 @@ class Fetching:
                 return
             # The 304 speaks of another representation than ours: ask for the whole (RFC 9111 §4.3.3).
             heard = await self._ask(x, _plain(plain))
+        if isinstance(x.kind, File) and heard.answer.status < 500:
+            if not is_the_file(x.kind.rule, heard.answer.status, heard.answer.fields):
+                await self._disown(flight, x, stale, await self._not_the_file(x, heard))
+                return
+            heard = replace(heard, answer=heard.answer.but(fields=as_file(x.kind.rule, heard.answer.fields)))
         answer = heard.answer
         if stale is not None and is_error(answer.status) and self.excuses(stale, heard.timing.heard):
             await close(answer.body)
@@ -248,6 +260,13 @@ class Fetching:
             await self._disown(flight, x, stale, Own(answer, heard.origin, fresh))
         else:
             await self._take(flight, x, heard, fresh, stale)
+
+    async def _not_the_file(self, x: Exchange, heard: Heard) -> Own:
+        """What came under a file's path is somebody's page: each visitor asks for his own, as himself."""
+        if "cookie" in x.asked.fields:
+            await close(heard.answer.body)
+            heard = await self._ask(x, _plain(unconditional(x.asked)))
+        return Own(heard.answer, heard.origin, NotStored.NO_FILE)
 
     def excuses(self, stale: Entry, now: float) -> bool:
         """Whether `stale` may stand in for an error that the origin answered."""

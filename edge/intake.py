@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from edge.http.hops import end_to_end
 from edge.http.message import Answer, Fields, Request
+from edge.policy.classes import Class
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, dated
 from edge.policy.reasons import NotStored
@@ -22,12 +23,17 @@ from edge.upstream.collapse import Flight, Flights, Origin, Own, Shared, close
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request on its way through the edge. `started` is monotonic."""
+    """One request on its way through the edge, as the cache sees it (`keyed`). `started` is monotonic.
+
+    `asked` is the request as the visitor sent it.
+    """
 
     request: Request
     rules: SiteRules
     key: str
     started: float
+    kind: Class
+    asked: Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,7 @@ def _entry(flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, content:
         site=x.rules.name,
         order=flight.order,
         position=flight.position,
+        by_variant=x.rules.key.varies,
     )
 
 

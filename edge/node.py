@@ -10,12 +10,13 @@ from typing import Any, Literal, assert_never
 
 from pydantic import Field, ValidationError
 
-from edge.config import Site, Table
+from edge.config import Site
 from edge.guard import head
 from edge.guard.refusal import Refusal
 from edge.http.message import Fields, Request
 from edge.identity import write_private
 from edge.journal import Document, Event, Snapshot
+from edge.notation import Table
 from edge.pipeline import Pipeline
 from edge.position import ALONE, Position
 from edge.problems import Refused, problems_of

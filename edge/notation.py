@@ -7,7 +7,15 @@ import re
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -140,3 +148,9 @@ ControlUrl = Annotated[str, AfterValidator(_control_url)]
 Reference = Annotated[str, AfterValidator(_reference)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Many = Field(strict=False)  # TOML and JSON have lists where we keep tuples
+
+
+class Table(BaseModel):
+    """A table of settings: unknown keys and wrong types are refused, nothing changes later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -18,10 +18,12 @@ from edge.http.dates import format_date, parse_date
 from edge.http.hops import end_to_end, went_through
 from edge.http.message import Answer, Fields, Line, Outcome, Request
 from edge.intake import Exchange
+from edge.policy.classes import classify
 from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_on_error
 from edge.policy.key import host_name, key_of, url_of
+from edge.policy.keying import key_query, keyed
 from edge.policy.lookup import lookup
 from edge.policy.reasons import (
     FORWARDED,
@@ -91,7 +93,7 @@ class Pipeline:
         if refused is not None or rules is None:
             answer = refusal(refused or RefusedReason.UNKNOWN_HOST, rules)
         else:
-            x = Exchange(request, rules, key_of(request), started)
+            x = _exchange(request, rules, started)
             try:
                 answer = await self._answer(x)
             except UpstreamError as error:
@@ -139,7 +141,7 @@ class Pipeline:
 
     def _decide(self, x: Exchange) -> Decision:
         entries = self._fetching.candidates(x.key)
-        return lookup(x.request, entries, x.rules, self._clock.monotonic(), self._fetching.trusted)
+        return lookup(x.request, entries, x.rules, self._clock.monotonic(), self._fetching.trusted, x.kind)
 
     async def _served(
         self, x: Exchange, entry: Entry, reason: StaleReason | None, *, collapsed: bool
@@ -319,17 +321,18 @@ class Pipeline:
         if refused is not None or rules is None:
             site = None if rules is None else rules.name
             return story.refused(request, refused or RefusedReason.UNKNOWN_HOST, site)
-        key, now = key_of(request), self._clock.monotonic()
-        entries = self._fetching.candidates(key)
-        decision = lookup(request, entries, rules, now, self._fetching.trusted)
-        return story.explain(request, rules, key, entries, decision, now)
+        now = self._clock.monotonic()
+        x = _exchange(request, rules, now)
+        entries = self._fetching.candidates(x.key)
+        decision = lookup(x.request, entries, rules, now, self._fetching.trusted, x.kind)
+        return story.explain(x, entries, decision, now)
 
     async def purge(self, purge: Purge, at: Position, *, dry_run: bool = False) -> int:
         """Forget what matches, fills under way included; the number of entries found.
 
         `at` is the purge's place in the journal, for the log. Raises ValueError for a value that is no URL.
         """
-        mark = mark_of(purge, self._site_named(purge.value) if purge.kind == "site" else "")
+        mark = mark_of(purge, self._site_named(purge.value) if purge.kind == "site" else "", self._key_query)
         if dry_run:
             return self._store.count(mark)
         sweep = self._fetching.strike(mark)
@@ -351,12 +354,23 @@ class Pipeline:
         """Entries filled before now must be revalidated before their next use (after a snapshot)."""
         self._fetching.trusted = self._fetching.log.advance()
 
+    def _key_query(self, host: str, query: str) -> str | None:
+        """`query` as keys of `host` spell it."""
+        rules = self._sites(host_name(host))
+        return query if rules is None else key_query(query, rules.key.query)
+
     def _site_named(self, value: str) -> str:
         """The site that `value`, a name or a host, means."""
         if self._store.knows_site(value):
             return value
         rules = self._sites(host_name(value.lower()))
         return value if rules is None else rules.name
+
+
+def _exchange(request: Request, rules: SiteRules, started: float) -> Exchange:
+    kind = classify(request, rules)
+    seen = keyed(request, rules, kind)
+    return Exchange(seen, rules, key_of(seen), started, kind, request)
 
 
 async def _finish(sweep: Sweep) -> None:

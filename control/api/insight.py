@@ -10,7 +10,7 @@ from control.api.routes import BadQuery, Call, Endpoint
 from control.plane import Plane
 from control.samples import SECONDS, Resolution
 from control.stream import CommandFailed, NoSuchNode
-from edge.config import Table
+from edge.notation import Table
 from geo.fleet import Health
 from geo.where import BadAddress, explain_where
 
@@ -65,12 +65,14 @@ async def _samples(call: Call) -> web.Response:
     if resolution not in SECONDS:
         raise BadQuery("resolution", resolution, f"one of {', '.join(SECONDS)}")
     chosen: Resolution = resolution
-    text = call.query("since") or "0"
+    now, text = call.plane.clocks.wall(), call.query("since") or "0"
     try:
         since = float(text)
     except ValueError:
-        raise BadQuery("since", text, "seconds since 1970") from None
-    earliest = call.plane.clocks.wall() - ROWS * SECONDS[chosen]
+        since = -1.0
+    if not 0 <= since <= now + 1:
+        raise BadQuery("since", text, "seconds since 1970, not in the future")
+    earliest = now - ROWS * SECONDS[chosen]
     rows = await call.plane.samples.since(chosen, max(since, earliest), call.query("node"))
     return web.json_response({"resolution": resolution, "samples": rows})
 

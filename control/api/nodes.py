@@ -11,8 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from control.api.problem import problem
 from control.api.routes import Call, Endpoint
 from control.membership import Announcement, Known
-from edge.config import Table
-from edge.notation import Many, Name
+from edge.notation import Many, Name, Table
 
 
 def _address(text: str) -> str:

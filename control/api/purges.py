@@ -12,7 +12,7 @@ from control.api.routes import BadQuery, Call, Endpoint
 from control.plane import Plane
 from control.purges import KeyReused, Order
 from control.stream import CommandFailed, NoSuchNode
-from edge.config import Table
+from edge.notation import Table
 from edge.policy.key import keys_of, located
 from edge.problems import Problem, Refused
 from edge.purge import Purge
@@ -49,8 +49,8 @@ async def _order(call: Call) -> web.Response:
     if body.dry_run:
         return web.json_response({"dry_run": True, "nodes": await dry_run(call.plane, purge)})
     key = call.request.headers.get("Idempotency-Key")
-    if key is not None and not 1 <= len(key) <= LONGEST_KEY:
-        raise BadQuery("Idempotency-Key", key[:40], f"1 to {LONGEST_KEY} characters")
+    if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isascii()):
+        raise BadQuery("Idempotency-Key", key[:40], f"1 to {LONGEST_KEY} characters of ASCII")
     try:
         order = await call.plane.purges.order(purge, call.principal.name, key)
     except KeyReused as error:

@@ -83,6 +83,7 @@ def bare(
                 "hosts": ["*"],
                 "origins": [{"url": origin}],
                 "cache": {"share_set_cookie": share_set_cookie},
+                "key": {"query": {"tracking": "keep"}},
             }
         ],
     }

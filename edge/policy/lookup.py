@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from edge.http.cache_control import SILENT_REQUEST, RequestDirectives, parse_request
 from edge.http.lists import names
 from edge.http.message import Request
+from edge.policy.classes import PAGE, Class, Never, Personal
 from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_while_revalidating
@@ -16,13 +17,18 @@ from edge.policy.vary import matches
 
 
 def lookup(
-    request: Request, entries: Sequence[Entry], rules: SiteRules, now: float, trusted: int = 0
+    request: Request,
+    entries: Sequence[Entry],
+    rules: SiteRules,
+    now: float,
+    trusted: int = 0,
+    kind: Class = PAGE,
 ) -> Decision:
     """The decision for `request`; `entries` are all variants stored under its key.
 
     `now` is monotonic. Entries whose `order` is below `trusted` must be revalidated before their next use.
     """
-    passed = bypass(request)
+    passed = bypass(request, kind)
     if passed is not None:
         return Pass(passed)
     wishes = request_directives(request)
@@ -35,15 +41,17 @@ def lookup(
     return Unavailable() if wishes.only_if_cached and isinstance(decision, Revalidate) else decision
 
 
-def bypass(request: Request) -> PassReason | None:
+def bypass(request: Request, kind: Class = PAGE) -> PassReason | None:
     """Why the store has no say in `request` at all, or None."""
+    if isinstance(kind, Never):
+        return PassReason.NEVER
     if request.method != "GET" and request.method != "HEAD":
         return PassReason.METHOD
     if request.body is not None:
         return PassReason.BODY
     if "if-match" in request.fields or "if-unmodified-since" in request.fields:
         return PassReason.PRECONDITION
-    return None
+    return PassReason.PERSONAL if isinstance(kind, Personal) else None
 
 
 def _wants_a_part(request: Request) -> bool:

@@ -40,6 +40,8 @@ class PassReason(StrEnum):
     METHOD = "method"
     BODY = "request-body"
     PRECONDITION = "precondition"  # If-Match and If-Unmodified-Since are for the origin (RFC 9111 §4.3.2)
+    NEVER = "never-rule"  # the site's rules say so
+    PERSONAL = "personal"  # a cookie says that the answer is this visitor's own
     RANGE = "range"  # a part of something that is not stored whole
 
 
@@ -67,6 +69,7 @@ class NotStored(StrEnum):
     NO_FRESHNESS = "no-freshness"
     BORN_STALE = "born-stale"
     VARY_STAR = "vary-star"
+    NO_FILE = "not-the-file"  # a file rule fits the path, but not what came
     TOO_LARGE = "too-large"
     TOO_MANY_VARIANTS = "too-many-variants"
     PURGED = "purged-meanwhile"
@@ -85,5 +88,7 @@ FORWARDED = {
     PassReason.METHOD: "method",
     PassReason.BODY: "bypass",
     PassReason.PRECONDITION: "bypass",
+    PassReason.NEVER: "bypass",
+    PassReason.PERSONAL: "bypass",
     PassReason.RANGE: "bypass",
 }

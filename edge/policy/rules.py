@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edge.policy.patterns import NOTHING, Patterns
 
 COMPRESSIBLE = (
     "text/*",
@@ -34,6 +37,64 @@ class Compression:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryRules:
+    """Which query parameters count for the key, by name. `keep` None: all but those in `drop`."""
+
+    drop: Patterns = NOTHING
+    keep: Patterns | None = None
+    sort: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.drop) or self.keep is not None or self.sort
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRules:
+    """By what answers of one URL differ beyond what Vary says.
+
+    `bucket_of` gives a country's bucket (a currency, a language, a tax zone); any other's is `elsewhere`.
+    """
+
+    query: QueryRules = QueryRules()
+    cookies: Patterns = NOTHING
+    fields: tuple[str, ...] = ()  # lower case
+    buckets: bool = False
+    bucket_of: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: str = ""
+    device: bool = False
+
+    @property
+    def varies(self) -> bool:
+        """Whether anything but the query counts."""
+        return bool(self.cookies) or bool(self.fields) or self.buckets or self.device
+
+
+@dataclass(frozen=True, slots=True)
+class FileRule:
+    """Paths of files that are the same for everybody, if the answer's media type is one of `types`.
+
+    `seconds` is the lifetime of those that come without one.
+    """
+
+    paths: Patterns
+    types: Patterns
+    seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRules:
+    """How a site's requests are told apart before the cache is asked."""
+
+    never_paths: Patterns = NOTHING
+    never_query: Patterns = NOTHING
+    files: tuple[FileRule, ...] = ()
+    bypass_cookies: Patterns = NOTHING
+
+    def __bool__(self) -> bool:
+        return bool(self.never_paths or self.never_query or self.files or self.bypass_cookies)
+
+
+@dataclass(frozen=True, slots=True)
 class SiteRules:
     """One site's rules.
 
@@ -52,3 +113,5 @@ class SiteRules:
     stale_if_unreachable: int = 86_400
     obey_reload: bool = False
     compression: Compression = Compression()
+    key: KeyRules = KeyRules()
+    classes: ClassRules = ClassRules()

@@ -18,6 +18,7 @@ from edge.policy.freshness import (
     response_date,
 )
 from edge.policy.key import key_of, same_origin_key
+from edge.policy.keying import VARIANT
 from edge.policy.reasons import NotStored
 from edge.policy.rules import SiteRules
 from edge.policy.statuses import HEURISTICALLY_CACHEABLE, NEVER_STORED, UNDERSTOOD
@@ -149,8 +150,9 @@ def make_entry(
     site: str,
     order: int,
     position: Position,
+    by_variant: bool = False,
 ) -> Entry:
-    """The entry for an answer that `judge` found fit."""
+    """The entry for an answer to `request`, as `keyed` made it, that `judge` found fit."""
     directives, _ = governing(fields)
     modified = fields.get("last-modified")
     return Entry(
@@ -158,7 +160,7 @@ def make_entry(
         site=site,
         status=status,
         fields=stored_fields(fields, directives, timing),
-        selection=select(nominated(fields) or (), request.fields),
+        selection=select(_differs_by(fields, by_variant), request.fields),
         directives=directives,
         freshness=fresh,
         etag=parse_etag(fields.get("etag")),
@@ -170,3 +172,9 @@ def make_entry(
         order=order,
         position=position,
     )
+
+
+def _differs_by(fields: Fields, by_variant: bool) -> tuple[str, ...]:
+    """The request fields that tell this answer's variants apart: Vary's, and the site's own."""
+    named = nominated(fields) or ()
+    return (*named, VARIANT) if by_variant else named

@@ -17,7 +17,7 @@ async def test_a_miss_says_what_would_make_it_a_hit() -> None:
     told = await stage.pipeline.explain(make_request("/p/kopi-gayo"))
     assert (told.decision, told.reason, told.key) == ("miss", "uri-miss", "http://shop.test/p/kopi-gayo")
     assert told.hit_when
-    assert [step.step for step in told.steps] == ["site", "key", "rules", "stored", "decision"]
+    assert [step.step for step in told.steps] == ["site", "kind", "key", "rules", "stored", "decision"]
     assert stage.fetches == 0
 
 

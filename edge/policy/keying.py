@@ -1,0 +1,73 @@
+"""What of a request tells stored answers apart, by the site's rules: query, cookies, fields, place. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from urllib.parse import quote
+
+from edge.http.message import Request
+from edge.policy.classes import Class, File, cookies, parameter_names
+from edge.policy.rules import KeyRules, QueryRules, SiteRules
+
+VARIANT = "tepi-variant"  # a field of our own: strangers' are stripped, the origin may read it
+_MOBILE = re.compile(r"Mobi|iPhone|iPod|Windows Phone|Opera Mini")
+_TABLET = re.compile(r"iPad|Tablet|Kindle|Silk/|Android(?!.*Mobi)")
+
+
+def keyed(request: Request, rules: SiteRules, kind: Class) -> Request:
+    """`request` as the cache sees it: its query in the key's spelling, the variant in a field of its own.
+
+    A file's request has no cookies. What the origin is sent keeps the query as the visitor wrote it.
+    """
+    fields = request.fields
+    if isinstance(kind, File):
+        fields = fields.without("cookie")
+    variant = variant_of(request, rules.key)
+    if variant is not None:
+        fields = fields.replaced("Tepi-Variant", variant)
+    query = request.query if request.query is None else key_query(request.query, rules.key.query)
+    if query == request.query and fields is request.fields:
+        return request
+    return replace(request, query=query, fields=fields)
+
+
+def key_query(query: str, rules: QueryRules) -> str | None:
+    """`query` as it stands in the key; None where nothing is left of it."""
+    if not rules:
+        return query
+    kept = [
+        (name, part)
+        for name, part in zip(parameter_names(query), filter(None, query.split("&")), strict=True)
+        if not rules.drop.fits(name) and (rules.keep is None or rules.keep.fits(name))
+    ]
+    if rules.sort:
+        kept.sort(key=lambda one: one[0])  # stable: repeated parameters keep their order
+    return "&".join(part for _, part in kept) or None
+
+
+def variant_of(request: Request, rules: KeyRules) -> str | None:
+    """The values by which this site's answers differ, spelled as one; None if there are no such rules."""
+    if not rules.varies:
+        return None
+    said = []
+    if rules.cookies:
+        said += [
+            (f"cookie {name}", value)
+            for name, value in sorted(cookies(request.fields))
+            if rules.cookies.fits(name)
+        ]
+    said += [(f"field {name}", request.fields.get(name) or "") for name in rules.fields]
+    if rules.buckets:
+        country = request.client.country or ""
+        said.append(("place", rules.bucket_of.get(country, rules.elsewhere)))
+    if rules.device:
+        said.append(("device", device_of(request.fields.get("user-agent") or "")))
+    return "; ".join(f"{quote(name, safe=' ')}={quote(value, safe='')}" for name, value in said)
+
+
+def device_of(agent: str) -> str:
+    """`mobile`, `tablet` or `desktop`, as the browser calls itself."""
+    if _TABLET.search(agent):
+        return "tablet"
+    return "mobile" if _MOBILE.search(agent) else "desktop"
