@@ -45,7 +45,7 @@ holds = Table(
 
 
 class Store:
-    """Implements `Catalogue` and `Stock` for the shop's own goods. `picture` gives a good's picture's path."""
+    """Implements `Catalogue` and `Stock` for the shop's own goods, whose pictures lie at `picture`."""
 
     def __init__(
         self,
