@@ -18,6 +18,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
+from control import dashboard
 from control.api import insight, nodes, purges, sites
 from control.api.openapi import describe
 from control.api.routes import LARGEST_BODY, PREFIX, add_endpoints
@@ -52,7 +53,7 @@ def application(plane: Plane) -> web.Application:
         return web.json_response(document)
 
     app.router.add_get(f"{PREFIX}/openapi.json", openapi)
-
+    dashboard.setup(app, plane)
     return app
 
 

@@ -1,0 +1,138 @@
+"""The pages behind the login: overview, purges, why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from control.api.insight import ExplainBody, any_edge
+from control.api.purges import PurgeBody, dry_run
+from control.dashboard.live import part
+from control.dashboard.visit import FIELDS, Visit
+from control.purges import Order
+from control.stream import CommandFailed, NoSuchNode
+from edge.problems import Refused
+
+FRAGMENT = "X-Tepi-Fragment"  # our own script asks for the changed part alone
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeOutcome:
+    """What became of a purge form: a problem with its field, a count by node, or an order."""
+
+    problem: str | None = None
+    field: str | None = None
+    counted: dict[str, dict[str, Any]] | None = None
+    order: Order | None = None
+
+    @property
+    def entries(self) -> int:
+        """How many entries a dry run met on all nodes."""
+        return sum(int(one.get("entries", 0)) for one in (self.counted or {}).values())
+
+
+async def overview(visit: Visit) -> web.StreamResponse:
+    """The fleet at a glance."""
+    return visit.render(
+        "overview.html",
+        parts={name: await part(visit, name) for name in ("figures", "map", "charts", "nodes", "orders")},
+        sites=await visit.plane.sites.all(),
+        edges=_edges(visit),
+    )
+
+
+async def purges(visit: Visit) -> web.StreamResponse:
+    """The purge form, and the latest purges with their receipts."""
+    return await _purge_page(visit, {}, None)
+
+
+async def purge(visit: Visit) -> web.StreamResponse:
+    """Takes the purge form: a dry run is answered at once, an order is sent on to its receipts."""
+    form = {name: str(value) for name, value in (await visit.request.post()).items()}
+    outcome = await _purge(visit, form)
+    status = 422 if outcome.problem else 200
+    if FRAGMENT in visit.request.headers:
+        html = visit.fragment("parts/outcome.html", outcome=outcome)
+        return web.Response(text=html, status=status, content_type="text/html", headers=FIELDS)
+    if outcome.order is not None:
+        raise web.HTTPSeeOther(f"/purges#{outcome.order.id}", headers=FIELDS)
+    return await _purge_page(visit, form, outcome, status)
+
+
+async def _purge_page(
+    visit: Visit, form: dict[str, str], outcome: PurgeOutcome | None, status: int = 200
+) -> web.Response:
+    return visit.render(
+        "purges.html",
+        status,
+        form=form,
+        outcome=outcome,
+        sites=await visit.plane.sites.all(),
+        parts={"orders": await part(visit, "orders")},
+    )
+
+
+async def _purge(visit: Visit, form: dict[str, str]) -> PurgeOutcome:
+    text = visit.language.gettext
+    value = form.get("value", "").strip()
+    if not value:
+        return PurgeOutcome(text("Say what is to be purged."), "value")
+    try:
+        body = PurgeBody.model_validate(
+            {
+                "kind": form.get("kind", ""),
+                "value": value,
+                "soft": form.get("soft") == "yes",
+                "dry_run": form.get("do") != "purge",
+                "site": (form.get("site") or None) if form.get("kind") == "tag" else None,
+            }
+        )
+    except ValidationError:
+        return PurgeOutcome(text("Choose URL, prefix, tag or site, and at most 8192 characters."), "value")
+    try:
+        wish = body.purge()
+    except Refused:
+        return PurgeOutcome(text("Give an absolute URL, such as https://shop.example/p/1"), "value")
+    if body.dry_run:
+        return PurgeOutcome(counted=await dry_run(visit.plane, wish))
+    assert visit.principal is not None
+    return PurgeOutcome(order=await visit.plane.purges.order(wish, visit.principal.name))
+
+
+async def explain(visit: Visit) -> web.StreamResponse:
+    """Why a node answers a URL as it does; the page's address says which, so that it can be passed on."""
+    url, node = visit.request.query.get("url", "").strip(), visit.request.query.get("node", "")
+    told: dict[str, Any] | None = None
+    problem = None
+    if url:
+        told, problem = await _explain(visit, url, node or None)
+    status = 422 if problem else 200
+    return visit.render(
+        "explain.html", status, url=url, node=node, told=told, problem=problem, edges=_edges(visit)
+    )
+
+
+async def _explain(visit: Visit, url: str, node: str | None) -> tuple[dict[str, Any] | None, str | None]:
+    """What the node says, or what stands against asking it."""
+    text = visit.language.gettext
+    name = node or any_edge(visit.plane)
+    if name is None:
+        return None, text("No edge node is connected: there is nobody to ask.")
+    try:
+        body = ExplainBody.model_validate({"url": url, "node": name})
+        told = await visit.plane.stream.command(name, "explain", body.model_dump(exclude={"node"}))
+    except ValidationError:
+        return None, text("The URL is longer than 8192 characters.")
+    except NoSuchNode:
+        return None, text("The node %(name)s is not connected.") % {"name": name}
+    except CommandFailed as error:
+        said = text("%(name)s could not explain this URL: %(reason)s")
+        return None, said % {"name": name, "reason": error}
+    return {"node": name, **told}, None
+
+
+def _edges(visit: Visit) -> list[str]:
+    return sorted(seen.name for seen in visit.plane.fanout.all() if seen.role == "edge" and seen.connected)
