@@ -153,6 +153,11 @@ class Connection(RequestHandler):
         self._stalled: tuple[float, int] | None = None
 
     @property
+    def log_exception(self, *args: object, **kw: object) -> None:
+        """Logs what aiohttp calls unhandled, unless only the rest of a refused body was nonsense too."""
+        if not isinstance(kw.get("exc_info"), RequestPayloadError):
+            super().log_exception(*args, **kw)
+
     def scheme(self) -> str:
         """What the client speaks."""
         return self._listener.scheme

@@ -9,7 +9,7 @@ import re
 
 import pytest
 import uvloop
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.edge.nodes import HOST, node
@@ -272,6 +272,12 @@ mutated = st.tuples(
 
 
 @settings(max_examples=60, deadline=None)
+@example(
+    (
+        b"POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        [(70, b"\0")],
+    )
+)
 @given(mutated)
 def test_whatever_is_said_is_answered_or_cut_off_and_never_an_error_in_the_log(
     case: tuple[bytes, list[tuple[int, bytes]]],
