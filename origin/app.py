@@ -17,7 +17,6 @@ import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,9 @@ from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from origin.contract import Answer, Call, Contract, Events, Handler, Page, Plugin, Visitor
+from origin.contract import Answer, Call, Contract, Events, Handler, Page, Plugin
 from origin.db.database import Database
+from origin.exchange import respond, visitor_of
 from origin.inbox import Inbox, UnknownProvider, Unverified
 from origin.outbox import Outbox, ToControl, ToHearers
 from origin.registry import BrokenPlugin, check_declarations
@@ -233,57 +233,6 @@ class Origin:
         async with aiohttp.ClientSession(timeout=PURGE_TIMEOUT) as session:
             carrier = ToControl(session, self.settings.purges.url, self.wiring.purge_token)
             await self.outbox.deliver("purge", carrier)
-
-
-def respond(request: web.Request, answer: Answer) -> web.Response:
-    """`answer` as HTTP: with an ETag of its bytes, and 304 where the client has them (RFC 9110 §13)."""
-    body, content_type = answer.encoded()
-    fields = [*answer.policy.fields().items(), *answer.fields.items()]
-    fields += [("Set-Cookie", cookie) for cookie in answer.cookies]
-    if answer.last_modified is not None:
-        fields.append(("Last-Modified", formatdate(answer.last_modified, usegmt=True)))
-    if answer.status == 200 and not answer.policy.private:
-        etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-        fields.append(("ETag", etag))
-        if request.method in ("GET", "HEAD") and _has_it(request, etag, answer.last_modified):
-            return web.Response(status=304, headers=fields)
-    fields += [("Content-Type", content_type), ("X-Content-Type-Options", "nosniff")]
-    return web.Response(status=answer.status, body=body, headers=fields)
-
-
-def _has_it(request: web.Request, etag: str, modified: float | None) -> bool:
-    asked = request.headers.get("If-None-Match")
-    if asked is not None:
-        return asked.strip() == "*" or etag in [one.strip().removeprefix("W/") for one in asked.split(",")]
-    since = request.headers.get("If-Modified-Since")
-    if since is None or modified is None:
-        return False
-    try:
-        return int(modified) <= parsedate_to_datetime(since).timestamp()
-    except (ValueError, TypeError):
-        return False
-
-
-def visitor_of(request: web.Request, is_member: Callable[[str, str], bool]) -> Visitor:
-    """Who asks: by the node's word if a member of the fleet speaks, else by the connection alone."""
-    transport = request.transport
-    certificate = None if transport is None else transport.get_extra_info("peercert")
-    if not certificate:
-        return Visitor(request.remote or "")
-    subject = {name: value for part in certificate.get("subject", ()) for name, value in part}
-    serial = str(certificate.get("serialNumber", "")).lower().lstrip("0")
-    if subject.get("organizationalUnitName") != "edge" or not is_member(
-        subject.get("commonName", ""), serial
-    ):
-        return Visitor(request.remote or "")
-    asn = request.headers.get("Tepi-Client-ASN", "")
-    return Visitor(
-        address=request.headers.get("Tepi-Client-Address", request.remote or ""),
-        country=request.headers.get("Tepi-Client-Country"),
-        asn=int(asn) if asn.isascii() and asn.isdigit() else None,
-        site=request.headers.get("Tepi-Site"),
-        trusted=True,
-    )
 
 
 def own_secret(path: Path) -> bytes:

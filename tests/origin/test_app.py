@@ -17,12 +17,10 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from origin.app import BadSecret, Bound, CannotListen, Wiring, _has_it, own_secret
+from origin.app import BadSecret, Bound, CannotListen, Wiring, own_secret
 from origin.contract import (
     GET,
     POST,
@@ -172,29 +170,6 @@ async def test_what_the_client_has_is_not_sent_again(
     assert bool(body) == (status == 200)
     for name in ("ETag", "Cache-Control", "Cache-Tag", "Last-Modified"):
         assert fields[name] == first[name], "RFC 9110 §15.4.5"
-
-
-@given(
-    st.fixed_dictionaries({}, optional={"If-None-Match": st.text(), "If-Modified-Since": st.text()}),
-    st.none() | st.floats(0, 4e9),
-)
-def test_no_condition_is_so_odd_that_it_breaks_the_page(
-    fields: dict[str, str], modified: float | None
-) -> None:
-    class Asked:
-        headers = fields
-
-    assert _has_it(Asked(), '"0123456789"', modified) in (True, False)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("year", ["0001", "9999"])
-def test_times_at_the_ends_of_the_calendar_are_compared(year: str) -> None:
-    fields = {"If-Modified-Since": f"Mon, 01 Jan {year} 00:00:00"}
-
-    class Asked:
-        headers = fields
-
-    assert _has_it(Asked(), '"e"', NOON) is (year == "9999")  # type: ignore[arg-type]
 
 
 async def test_head_is_get_without_a_body(tmp_path: Path) -> None:
