@@ -153,11 +153,6 @@ class Connection(RequestHandler):
         self._stalled: tuple[float, int] | None = None
 
     @property
-    def log_exception(self, *args: object, **kw: object) -> None:
-        """Logs what aiohttp calls unhandled, unless only the rest of a refused body was nonsense too."""
-        if not isinstance(kw.get("exc_info"), RequestPayloadError):
-            super().log_exception(*args, **kw)
-
     def scheme(self) -> str:
         """What the client speaks."""
         return self._listener.scheme
@@ -166,6 +161,11 @@ class Connection(RequestHandler):
     def idle(self) -> bool:
         """Whether nothing is under way here and nothing waits."""
         return not self._request_in_progress and not self._messages and self._head_since is None
+
+    def log_exception(self, *args: object, **kw: object) -> None:
+        """Logs what aiohttp calls unhandled, unless only the rest of a refused body was nonsense too."""
+        if not isinstance(kw.get("exc_info"), RequestPayloadError):
+            super().log_exception(*args, **kw)
 
     # From the transport -----------------------------------------------------------------------
 
