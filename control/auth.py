@@ -188,9 +188,9 @@ class Auth:
 
 def digest(secret: str) -> str:
     """What is kept of a random secret."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="surrogateescape")).hexdigest()
 
 
 def same(one: str, other: str) -> bool:
     """Whether two secrets are equal, in constant time."""
-    return hmac.compare_digest(one.encode(), other.encode())
+    return hmac.compare_digest(digest(one), digest(other))

@@ -21,17 +21,10 @@ from edge.checkpoint import Checkpoint
 from edge.identity import Identity, join
 from edge.journal import Reader
 from edge.notation import Address
-from geo.lookup import Location
+from geo.lookup import open_database
 from tests.edge.scripted import Told, eventually
 
 JAKARTA = {"city": "Jakarta", "country": "ID", "latitude": -6.2, "longitude": 106.8}
-
-
-class Nowhere:
-    """A look-up that knows no address."""
-
-    def find(self, address: str) -> Location:
-        return Location()
 
 
 @dataclass(slots=True)
@@ -62,7 +55,8 @@ class Control:
         settings = ControlSettings(
             state=str(self.directory), listen=at.api, nodes_listen=at.nodes, admin=at.admin, **self.settings
         )
-        self.plane = await build(settings, self.shift.clocks(), Nowhere())
+        lookup = self._stack.enter_context(open_database())
+        self.plane = await build(settings, self.shift.clocks(), lookup)
         self._stack.push_async_callback(self.plane.close)
         self.bound = await self._stack.enter_async_context(serving(self.plane))
 

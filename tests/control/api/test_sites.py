@@ -1,0 +1,99 @@
+"""Sites by the API: kept as they were sent, validated by the nodes' own parser, journalled."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from tests.control.planes import Control, controlling, joined
+from tests.edge.scripted import eventually, running
+
+SHOP = {"name": "shop", "hosts": ["shop.test"], "origins": [{"url": "http://127.0.0.1:9000"}]}
+
+
+@pytest.fixture
+async def control(tmp_path: Path) -> AsyncIterator[Control]:
+    async with controlling(tmp_path / "control") as made:
+        yield made
+
+
+async def test_a_sites_life(control: Control) -> None:
+    assert await control.ask("GET", "/sites") == (200, {"sites": []})
+    assert await control.ask("POST", "/sites", SHOP) == (201, SHOP)
+    assert await control.ask("GET", "/sites/shop") == (200, SHOP)
+    changed = {**SHOP, "hosts": ["shop.test", "www.shop.test"]}
+    assert await control.ask("PUT", "/sites/shop", changed) == (200, changed)
+    assert await control.ask("GET", "/sites") == (200, {"sites": [changed]})
+    assert await control.ask("DELETE", "/sites/shop") == (204, None)
+    for method, body in (("GET", None), ("PUT", SHOP), ("DELETE", None)):
+        status, problem = await control.ask(method, "/sites/shop", body)
+        assert (status, problem["detail"]) == (404, "there is no site called shop")
+
+
+async def test_every_change_reaches_the_nodes_in_order(control: Control) -> None:
+    node = await joined(control, "jakarta")
+    async with running(node.agent()) as agent:
+        await eventually(lambda: agent.ready)
+        await control.ask("POST", "/sites", SHOP)
+        await control.ask("PUT", "/sites/shop", {**SHOP, "hosts": ["toko.test"]})
+        await control.ask("DELETE", "/sites/shop")
+        await eventually(lambda: [event.kind for event in node.told.events][-1:] == ["site.delete"])
+    told = [(event.kind, event.body.get("hosts")) for event in node.told.events]
+    assert told == [
+        ("site.put", ["shop.test"]),
+        ("certificate.put", ["shop.test"]),
+        ("site.put", ["toko.test"]),
+        ("certificate.put", ["toko.test"]),
+        ("site.delete", None),
+    ]
+
+
+async def test_what_is_refused_changes_nothing(control: Control) -> None:
+    await control.ask("POST", "/sites", SHOP)
+    head = await control.is_up.journal.head()
+    assert (await control.ask("POST", "/sites", SHOP))[0] == 409
+    assert (await control.ask("POST", "/sites", {**SHOP, "name": "other", "origins": []}))[0] == 422
+    assert (await control.ask("PUT", "/sites/shop", {**SHOP, "name": "renamed"}))[0] == 422
+    assert (await control.ask("PUT", "/sites/shop", {**SHOP, "surprise": 1}))[0] == 422
+    assert await control.is_up.journal.head() == head
+    assert await control.ask("GET", "/sites/shop") == (200, SHOP)
+
+
+async def test_a_host_belongs_to_one_site(control: Control) -> None:
+    await control.ask("POST", "/sites", SHOP)
+    other = {**SHOP, "name": "other", "hosts": ["other.test", "SHOP.test"]}
+    status, problem = await control.ask("POST", "/sites", other)
+    assert status == 422
+    (error,) = problem["errors"]
+    assert error["field"] == "hosts.1"
+    assert "shop has it" in error["expected"]
+    await control.ask("POST", "/sites", {**other, "hosts": ["other.test"]})
+    assert (await control.ask("PUT", "/sites/other", other))[0] == 422
+    assert (await control.ask("PUT", "/sites/shop", SHOP))[0] == 200
+
+
+async def test_a_site_gets_a_certificate_for_its_hosts_and_keeps_it_while_they_stay(
+    control: Control,
+) -> None:
+    sites = control.is_up.sites
+    await control.ask("POST", "/sites", {**SHOP, "hosts": ["shop.test", "*.shop.test"]})
+    first = await sites.certificate("shop")
+    assert first is not None
+    certificate = x509.load_pem_x509_certificate(first["certificate"].encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["shop.test", "*.shop.test"]
+    changed = {**SHOP, "hosts": ["shop.test", "*.shop.test"], "cache": {"stale_if_error": 60}}
+    await control.ask("PUT", "/sites/shop", changed)
+    assert await sites.certificate("shop") == first
+    await control.ask("PUT", "/sites/shop", {**changed, "hosts": ["shop.test"]})
+    assert await sites.certificate("shop") != first
+    await control.ask("DELETE", "/sites/shop")
+    assert await sites.certificate("shop") is None
+
+
+async def test_a_site_for_every_host_has_no_certificate(control: Control) -> None:
+    assert (await control.ask("POST", "/sites", {**SHOP, "hosts": ["*"]}))[0] == 201
+    assert await control.is_up.sites.certificate("shop") is None
