@@ -15,6 +15,7 @@ Resolution = Literal["second", "minute", "hour"]
 SECONDS: dict[Resolution, int] = {"second": 1, "minute": 60, "hour": 3600}
 KEPT: dict[Resolution, int] = {"second": 3600, "minute": 3 * 86_400, "hour": 400 * 86_400}
 Counters = dict[str, Any]
+MEASURED = ("store",)  # in heartbeats too, but of the moment: nothing to be added up
 
 
 class Samples:
@@ -31,8 +32,9 @@ class Samples:
         for seen in fanout.all():
             if seen.role != "edge" or not seen.counters:
                 continue
-            counted = delta(seen.counters, self._before.get(seen.name))
-            self._before[seen.name] = seen.counters
+            counters = {name: value for name, value in seen.counters.items() if name not in MEASURED}
+            counted = delta(counters, self._before.get(seen.name))
+            self._before[seen.name] = counters
             rows.append(_row("second", int(now), seen.name, counted))
             rows += self._roll("minute", seen.name, now, counted)
             rows += self._roll("hour", seen.name, now, counted)

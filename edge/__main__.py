@@ -133,6 +133,11 @@ class Running:
                 held = backend.pool.open
                 yield Gauge("origin_connections", "Connections to an origin.", held, labels)
 
+    def figures(self) -> dict[str, Any]:
+        """What heartbeats tell: cumulative counters, and how full the store is at this moment."""
+        store = {"bytes": self.store.size, "entries": len(self.store), "budget": self.store.budget}
+        return {**self.telemetry.counters(), "store": store}
+
     async def take(self, config: EdgeConfig) -> None:
         """`config` from now on, all of it or nothing. Raises AddressTaken, BadCertificate, OSError."""
         default = None if config.tls is None else KeyPair(Path(config.tls.cert), Path(config.tls.key))
@@ -212,7 +217,7 @@ def _build(config: EdgeConfig, identity: Identity | None, database: Database) ->
         identity=IDENTITY,
     )
     telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received)
-    node = Node(sites, pipeline, Certificates(), telemetry.counters)
+    node = Node(sites, pipeline, Certificates(), lambda: edge.figures())
     if identity is not None and config.control is not None:
         node.fetch_certificate = _certificates_from(config.control.url, identity)
         node.keys = Path(config.state) / "certificates"

@@ -160,3 +160,5 @@ async def test_heartbeats_carry_figures() -> None:
         figures = edge.running.node.heartbeat()
         assert (figures["requests"], figures["hits"], figures["misses"]) == (2, 1, 1)
         assert (figures["bytes_sent"], figures["bytes_origin"]) == (8, 4)
+        assert figures["store"]["entries"] == 1
+        assert 4 < figures["store"]["bytes"] < figures["store"]["budget"]
