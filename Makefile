@@ -43,8 +43,16 @@ check: $(STAMP)
 tools: $(STAMP)
 	$(BIN)/python -m tests.support.tools
 
+# what measures time runs last and alone
+ALONE := tests/scenarios tests/soak
+
 test: check tools
+ifdef ARGS
 	$(BIN)/pytest $(ARGS)
+else
+	$(BIN)/pytest -q -n auto --dist loadgroup $(ALONE:%=--ignore=%)
+	$(BIN)/pytest -q $(ALONE)
+endif
 
 settings: $(STAMP)
 	$(BIN)/python -m docs.settings
