@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOAK_SECONDS ?= 1800
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test check tools settings bench fuzz soak clean
+.PHONY: help install up test check tools pictures settings bench fuzz soak clean
 .SILENT:
 
 help:
@@ -17,7 +17,8 @@ help:
 	echo 'make install   .venv with everything in it        make check     style, types, layers'
 	echo 'make tools     the browser that tests drive       make settings  write docs/settings.md anew'
 	echo 'make bench     side by side with peers            make fuzz      the properties, for long'
-	echo 'make soak      a node under load, for long        make clean     remove what make made'
+	echo 'make soak      a node under load, for long        make pictures  take the README’s pictures anew'
+	echo 'make clean     remove what make made'
 
 install: $(STAMP)
 
@@ -53,6 +54,9 @@ else
 	$(BIN)/pytest -q -n auto --dist loadgroup $(ALONE:%=--ignore=%)
 	$(BIN)/pytest -q $(ALONE)
 endif
+
+pictures: $(STAMP) tools
+	TEPI_PICTURES=docs/pictures $(BIN)/pytest -q tests/scenarios
 
 settings: $(STAMP)
 	$(BIN)/python -m docs.settings
