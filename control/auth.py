@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -112,6 +112,17 @@ class Auth:
                 insert(users).values(name=name, password=hashed, created_at=self._clock())
             )
 
+    async def begin(self, name: str, password: str, credentials: Mapping[str, tuple[str, Scope]]) -> None:
+        """The first user, and the first tokens with their scopes by name: all of them, or none."""
+        hashed = await asyncio.to_thread(self._hasher.hash, password)
+        now = self._clock()
+        async with self._database.write() as connection:
+            await connection.execute(insert(users).values(name=name, password=hashed, created_at=now))
+            for bearer, (token, scope) in credentials.items():
+                await connection.execute(
+                    insert(tokens).values(hash=digest(token), name=bearer, scope=scope, created_at=now)
+                )
+
     async def any_user(self) -> bool:
         """Whether there is a user at all."""
         async with self._database.read() as connection:
@@ -119,7 +130,7 @@ class Auth:
 
     async def add_token(self, name: str, scope: Scope) -> str:
         """A new API token, to be shown once."""
-        token = f"tepi_{secrets.token_urlsafe(32)}"
+        token = new_token()
         async with self._database.write() as connection:
             await connection.execute(
                 insert(tokens).values(hash=digest(token), name=name, scope=scope, created_at=self._clock())
@@ -184,6 +195,11 @@ class Auth:
             return self._hasher.verify(hashed, password)
         except (VerificationError, InvalidHashError):
             return False
+
+
+def new_token() -> str:
+    """An API token that nobody can guess."""
+    return f"tepi_{secrets.token_urlsafe(32)}"
 
 
 def digest(secret: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -49,12 +50,19 @@ class Api:
             async with self._session.request(
                 method, url, json=body, timeout=timeout, headers=headers
             ) as response:
-                document = await response.json(content_type=None) if response.status != 204 else {}
-                if response.status >= 400:
-                    raise ApiRefused(response.status, document if isinstance(document, dict) else {})
-                return document
+                text = await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise click.ClickException(f"{url} can't be reached: {error or type(error).__name__}") from error
+            reason = str(error) or type(error).__name__
+            raise click.ClickException(f"{url} can't be reached: {reason}") from error
+        try:
+            document = json.loads(text) if text else {}
+        except ValueError:
+            document = text
+        if response.status >= 400:
+            raise ApiRefused(response.status, document if isinstance(document, dict) else {})
+        if isinstance(document, str):
+            raise click.ClickException(f"{url} is no API of Tepi: it answered {document[:80]!r}")
+        return document
 
 
 @asynccontextmanager

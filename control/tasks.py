@@ -7,6 +7,7 @@ import json
 import logging
 import secrets
 
+from control.auth import new_token
 from control.plane import Plane
 from edge.identity import write_private
 
@@ -59,10 +60,14 @@ async def first_start(plane: Plane) -> None:
     made = {
         "user": FIRST_USER,
         "password": password,
-        "token": await plane.auth.add_token("first", "admin"),
-        "service_token": await plane.auth.add_token("origin", "purge"),
+        "token": new_token(),
+        "service_token": new_token(),
     }
     path = plane.settings.directory / "first-run.json"
     write_private(path, json.dumps(made, indent=2).encode())
-    await plane.auth.add_user(FIRST_USER, password)
+    await plane.auth.begin(
+        FIRST_USER,
+        password,
+        {"first": (made["token"], "admin"), "origin": (made["service_token"], "purge")},
+    )
     log.warning("first start: user, password and tokens are in %s", path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -31,11 +32,12 @@ def command(path: Path, new_lineage: bool) -> None:
 
 
 async def _serve(settings: ControlSettings, lookup: Lookup, *, new_lineage: bool) -> None:
+    stop = asyncio.create_task(stop_signal())
     plane = await build(settings, Clocks(time.time, time.monotonic), lookup)
     try:
         if new_lineage:
             await plane.journal.new_lineage()
         async with serving(plane):
-            await stop_signal()
+            await stop
     finally:
         await plane.close()

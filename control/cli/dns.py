@@ -69,7 +69,7 @@ class Names:
 
     async def health(self, nodes: dict[str, str]) -> None:
         """Control's word on each node."""
-        self._told = {name: Health(word) for name, word in nodes.items()}
+        self._told = {name: _health(word) for name, word in nodes.items()}
         self._refresh()
 
     async def command(self, verb: str, body: Document) -> Document:
@@ -109,7 +109,9 @@ class Names:
         self._prober.watch(self._fleet)
 
     def _refresh(self) -> None:
-        self._fleet = with_health(self._fleet, self._probed if self.probing else self._told)
+        """Where control does not know yet, as after its start, the node's own probes do."""
+        known = {name: health for name, health in self._told.items() if health is not Health.UNKNOWN}
+        self._fleet = with_health(self._fleet, self._probed if self.probing else {**self._probed, **known})
         self._server.use(self._server.responder.with_fleet(self._fleet))
 
     def _rebuild(self) -> None:
@@ -117,6 +119,11 @@ class Names:
         hosts = frozenset[str]().union(*self._sites.values())
         zone = replace(now.zone, serial=now.zone.serial + 1)
         self._server.use(Responder(zone, hosts, self._fleet, now.lookup))
+
+
+def _health(word: str) -> Health:
+    """A word of a newer control that this node does not know is as good as none."""
+    return Health(word) if word in set(Health) else Health.UNKNOWN
 
 
 def _hosts(site: Document) -> frozenset[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from control.cli.options import control_options, need_control
@@ -68,11 +70,11 @@ def list_nodes(as_json: bool, control: str | None, token: str | None) -> None:
         table.add_row(
             node["name"],
             node["role"],
-            f"{place['city']}, {place['country']}" if place else "",
+            escape(f"{place['city']}, {place['country']}") if place else "",
             " ".join(node["addresses"]),
             f"[{STYLES.get(health, 'yellow')}]{health}[/]",
             "" if node["behind"] is None else str(node["behind"]),
-            node["version"],
+            escape(node["version"]),
         )
     Console().print(table)
 
@@ -82,7 +84,7 @@ def list_nodes(as_json: bool, control: str | None, token: str | None) -> None:
 @control_options
 def show(name: str, control: str | None, token: str | None) -> None:
     """Shows one node, counters and all."""
-    click.echo(json.dumps(_call(control, token, "GET", f"/nodes/{name}"), indent=2))
+    click.echo(json.dumps(_call(control, token, "GET", f"/nodes/{quote(name, safe='')}"), indent=2))
 
 
 @command.command("revoke")
@@ -90,7 +92,7 @@ def show(name: str, control: str | None, token: str | None) -> None:
 @control_options
 def revoke(name: str, control: str | None, token: str | None) -> None:
     """Strikes a node from the fleet: its certificate is worth nothing any more."""
-    _call(control, token, "DELETE", f"/nodes/{name}")
+    _call(control, token, "DELETE", f"/nodes/{quote(name, safe='')}")
     click.echo(f"{name} is revoked")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 from rich.console import Console
@@ -52,7 +53,10 @@ def add(
 def update(file: Path, control: str | None, token: str | None) -> None:
     """Replaces the document of the site that FILE names."""
     document = _read(file)
-    made = _call(control, token, "PUT", f"/sites/{document.get('name', '')}", document)
+    name = document.get("name")
+    if not isinstance(name, str) or not name:
+        raise click.ClickException(f"{file}: name: got {name!r}, expected the name of the site to replace")
+    made = _call(control, token, "PUT", _path(name), document)
     click.echo(f"{made['name']} is updated")
 
 
@@ -78,7 +82,7 @@ def list_sites(as_json: bool, control: str | None, token: str | None) -> None:
 @control_options
 def show(name: str, control: str | None, token: str | None) -> None:
     """Shows a site's document."""
-    click.echo(json.dumps(_call(control, token, "GET", f"/sites/{name}"), indent=2))
+    click.echo(json.dumps(_call(control, token, "GET", _path(name)), indent=2))
 
 
 @command.command("remove")
@@ -86,8 +90,12 @@ def show(name: str, control: str | None, token: str | None) -> None:
 @control_options
 def remove(name: str, control: str | None, token: str | None) -> None:
     """Forgets a site: its hosts are not answered any more."""
-    _call(control, token, "DELETE", f"/sites/{name}")
+    _call(control, token, "DELETE", _path(name))
     click.echo(f"{name} is removed")
+
+
+def _path(name: str) -> str:
+    return f"/sites/{quote(name, safe='')}"
 
 
 def _read(file: Path) -> dict[str, Any]:
