@@ -39,10 +39,9 @@ FLAGS = {
 @click.option("--key", metavar="FILE", help="PEM file: the certificate's key.")
 @click.option("--share-set-cookie", is_flag=True, help="Store answers that set cookies, cookies and all.")
 @click.option("--access-log", type=click.Choice(["json", "combined", "off"]), help="The access log's form.")
-@click.option("--workers", type=click.IntRange(1, 1), default=1, help="Worker processes; 1 so far.")
 def command(
     path: Path | None, origin: str | None, listen: str | None, admin: str | None, cert: str | None,
-    key: str | None, share_set_cookie: bool, access_log: str | None, workers: int,
+    key: str | None, share_set_cookie: bool, access_log: str | None,
 ) -> None:  # fmt: skip
     """Runs one edge node: --origin and --listen, or --config. SIGHUP reloads the file."""
     with stops_with_a_sentence():
