@@ -37,6 +37,11 @@ def main(wanted: list[str]) -> int:
     known = questions()
     names = [word for word in wanted if word in known]
     options = [word for word in wanted if word not in known]
+    if options[:1] in (["-h"], ["--help"]) and not names:
+        console.print(__doc__)
+        for name, question in known.items():
+            console.print(f"{name:8} {question}")
+        return 0
     if options and (len(names) != 1 or not options[0].startswith("-")):
         console.print(f"got {options[0]}, expected one of {', '.join(known)} and then its options")
         return 2

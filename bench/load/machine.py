@@ -21,6 +21,7 @@ def about() -> dict[str, object]:
         "python": platform.python_version(),
         "loopback_round_trips_per_second": round(loopback()),
         "fsyncs_per_second": round(fsyncs()),
+        "load_average_before": round(os.getloadavg()[0], 1),
     }
 
 

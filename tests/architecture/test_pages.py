@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 
 import click
@@ -13,6 +14,14 @@ import pytest
 from control.cli import main
 from control.settings import ControlSettings
 from edge.config import EdgeConfig
+from edge.policy.reasons import (
+    MissReason,
+    NotStored,
+    PassReason,
+    RefusedReason,
+    RevalidateReason,
+    StaleReason,
+)
 from geo.dns.settings import DnsSettings
 from origin.settings import OriginSettings
 from tests.architecture.repository import ROOT, Block, blocks, pages, shown
@@ -95,6 +104,19 @@ def test_every_task_has_its_page_and_the_readme_leads_there() -> None:
     for name in TASKS:
         assert (ROOT / "docs" / f"{name}.md").is_file(), name
         assert f"docs/{name}.md" in index, f"README.md does not link docs/{name}.md"
+
+
+def test_every_reason_is_explained() -> None:
+    page = (ROOT / "docs" / "explain-a-miss.md").read_text(encoding="utf-8")
+    kinds: tuple[type[StrEnum], ...] = (
+        MissReason,
+        RevalidateReason,
+        StaleReason,
+        PassReason,
+        RefusedReason,
+        NotStored,
+    )
+    assert [reason for kind in kinds for reason in kind if f"`{reason}`" not in page] == []
 
 
 def test_the_readme_begins_with_the_two_commands() -> None:
