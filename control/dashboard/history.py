@@ -69,6 +69,11 @@ class History:
         whole = bucketed(rows, end - span.seconds, end, span.seconds)[0]
         return whole.fleet or {}, whole.nodes
 
+    @property
+    def kept(self) -> int:
+        """How many rows are in memory."""
+        return sum(len(rows) for rows in self._rows.values())
+
     async def _known(self, span: Span, now: float) -> dict[tuple[int, str], Counters]:
         width = SECONDS[span.resolution]
         oldest = int(now) - span.seconds - span.step

@@ -15,7 +15,7 @@ from control.dashboard.visit import FIELDS, Visit
 PARTS = ("figures", "map", "charts", "nodes", "orders")
 SLOW = {"charts": 5}  # parts that are looked at only every so many beats
 BEAT = 1.0  # seconds
-RECHECK = 15  # beats after which the session is looked up again
+RECHECK = 5  # beats after which the session is looked up again
 
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("tepi_dashboard_stopping", asyncio.Event)
 

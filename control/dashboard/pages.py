@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
-from control.api.insight import ExplainBody, any_edge
+from control.api.insight import any_edge
 from control.api.purges import PurgeBody, dry_run
 from control.dashboard.live import part
 from control.dashboard.visit import FIELDS, Visit
@@ -122,10 +122,7 @@ async def _explain(visit: Visit, url: str, node: str | None) -> tuple[dict[str, 
     if name is None:
         return None, text("No edge node is connected: there is nobody to ask.")
     try:
-        body = ExplainBody.model_validate({"url": url, "node": name})
-        told = await visit.plane.stream.command(name, "explain", body.model_dump(exclude={"node"}))
-    except ValidationError:
-        return None, text("The URL is longer than 8192 characters.")
+        told = await visit.plane.stream.command(name, "explain", {"url": url})
     except NoSuchNode:
         return None, text("The node %(name)s is not connected.") % {"name": name}
     except CommandFailed as error:

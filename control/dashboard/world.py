@@ -37,14 +37,17 @@ class Dot:
 
 
 def project(latitude: float, longitude: float) -> tuple[float, float]:
-    """x and y of a place on the map."""
+    """x and y of a place on the map; what lies beyond its edge (the poles) is put on the edge."""
     turned = math.radians((longitude - CENTRE + 180) % 360 - 180)
     slant = math.asin(M * math.sin(math.radians(latitude)))
     square = slant * slant
     sixth = square**3
     x = turned * math.cos(slant) / (M * (A1 + 3 * A2 * square + sixth * (7 * A3 + 9 * A4 * square)))
     y = slant * (A1 + A2 * square + sixth * (A3 + A4 * square))
-    return round(RIGHT + SCALE * x, 1), round(DOWN - SCALE * y, 1)
+    return (
+        round(min(max(RIGHT + SCALE * x, 0.0), WIDTH), 1),
+        round(min(max(DOWN - SCALE * y, 0.0), HEIGHT), 1),
+    )
 
 
 def place_dots(nodes: Sequence[dict[str, Any]], rates: dict[str, float], size: float) -> list[Dot]:
