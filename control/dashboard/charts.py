@@ -11,6 +11,7 @@ from typing import Literal
 WIDTH, HEIGHT = 480, 190
 LEFT, RIGHT, TOP, BOTTOM = 60, 14, 10, 24  # room for the axes
 MOST_TICKS = 5
+SMALLEST = 1e-6  # what is less is drawn as nothing
 
 Points = Sequence[float | None]  # None where nothing was heard: the line is broken there
 Form = Literal["line", "area", "stack"]
@@ -125,7 +126,7 @@ def draw(
 
 def linear_marks(top: float) -> list[float]:
     """Round values from 0 to at least `top`, at most `MOST_TICKS` steps."""
-    if top <= 0:
+    if top < SMALLEST:
         return [0.0, 1.0]
     rough = top / (MOST_TICKS - 1)
     power = 10.0 ** math.floor(math.log10(rough))
@@ -154,7 +155,7 @@ def time_marks(times: Times) -> list[float]:
 def _vertical(known: Sequence[float], measure: Measure) -> tuple[list[float], Callable[[float], float]]:
     room = HEIGHT - TOP - BOTTOM
     if measure == "seconds":
-        positive = [point for point in known if point > 0]
+        positive = [max(point, SMALLEST) for point in known if point > 0]
         marks = decade_marks(min(positive), max(positive)) if positive else [0.001, 0.01, 0.1, 1.0]
         low, high = math.log10(marks[0]), math.log10(marks[-1])
 
