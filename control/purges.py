@@ -17,6 +17,8 @@ from edge.position import Position
 from edge.purge import Purge
 from geo.fleet import Health
 
+KEPT = 30 * 86_400  # seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -147,6 +149,11 @@ class Purges:
             )
         self._changed.set()
         self._changed = asyncio.Event()
+
+    async def sweep(self) -> None:
+        """Forgets purges and their receipts after a month: no outbox repeats a key for longer."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(purges).where(purges.c.at < self._clock() - KEPT))
 
     async def find(self, id: str) -> Order | None:
         """The order called `id`."""

@@ -52,6 +52,16 @@ async def take_samples(plane: Plane) -> None:
         await asyncio.sleep(1.0 - plane.clocks.wall() % 1.0 + 0.01)
 
 
+async def sweep_purges(plane: Plane) -> None:
+    """Forgets old purges, once an hour."""
+    while True:
+        try:
+            await plane.purges.sweep()
+        except Exception:
+            log.exception("old purges could not be forgotten")
+        await asyncio.sleep(3600)
+
+
 async def first_start(plane: Plane) -> None:
     """With an empty database: an administrator and two tokens, left in first-run.json for the operator."""
     if await plane.auth.any_user():

@@ -109,6 +109,18 @@ async def test_a_purge_that_nobody_made_is_not_found(control: Control) -> None:
     assert (await control.ask("GET", "/purges/none?wait=5"))[0] == 404
 
 
+async def test_purges_are_forgotten_after_a_month_and_their_keys_with_them(control: Control) -> None:
+    await joined(control, "jakarta")
+    _, old = await control.ask("POST", "/purges", TAG, Idempotency_Key="outbox-7")
+    control.shift.wall += 20 * 86_400
+    _, young = await control.ask("POST", "/purges", TAG)
+    control.shift.wall += 11 * 86_400
+    await control.is_up.purges.sweep()
+    assert (await control.ask("GET", f"/purges/{old['id']}"))[0] == 404
+    assert await control.ask("GET", "/purges") == (200, {"purges": [young]})
+    assert (await control.ask("POST", "/purges", TAG, Idempotency_Key="outbox-7"))[1]["id"] != old["id"]
+
+
 class Counts(Told):
     """A node that would drop three entries."""
 
