@@ -63,7 +63,7 @@ class MemoryStore:
             slot.used = True
 
     def put(self, entry: Entry) -> bool:
-        """Keep `entry` in place of the variant that answers the same requests; False if it is too large."""
+        """Keep `entry` in place of the variant that answers the same requests; False if there is no room."""
         size = weigh(entry)
         if size > self.budget:
             return False
@@ -74,6 +74,9 @@ class MemoryStore:
                     self.drop(other)
             if len(variants) >= VARIANTS:
                 self.drop(variants[0])
+        self._make_room(size)  # before it comes, or the newest and least used would be the first to go
+        if self.size + size > self.budget:
+            return False
         slot = Slot(entry, size)
         self._slots[entry] = slot
         self._keys.setdefault(entry.key, []).append(entry)
@@ -84,8 +87,7 @@ class MemoryStore:
                 tags.add(tag, entry)
         self._queue.add(slot)
         self.size += size
-        self._make_room()
-        return slot.alive
+        return True
 
     def swap(self, old: Entry, new: Entry) -> bool:
         """Put `new` in `old`'s place, used as it was; False if `old` is gone."""
@@ -199,8 +201,9 @@ class MemoryStore:
         """`sweep` has found all that it can."""
         self._sweeps.remove(sweep)
 
-    def _make_room(self) -> None:
-        while self.size > self.budget:
+    def _make_room(self, size: int = 0) -> None:
+        """Evict until `size` more bytes fit, or nothing is left to go."""
+        while self.size + size > self.budget:
             victim = self._queue.victim()
             if victim is None:
                 return

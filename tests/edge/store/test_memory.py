@@ -101,6 +101,25 @@ def test_what_is_never_used_goes_oldest_first() -> None:
     assert 0 < sum(kept) < 60
 
 
+def test_a_new_entry_is_not_the_first_to_go_where_all_others_are_used() -> None:
+    store = MemoryStore(50_000, 20_000)
+    for number in range(100):
+        one = entry(f"/{number}", size=9000)
+        assert store.put(one)
+        for other in range(number + 1):
+            for kept in store.get(key_of(make_request(f"/{other}"))):
+                store.use(kept)
+        assert store.holds(one)
+
+
+def test_what_does_not_fit_beside_bodies_under_way_is_refused() -> None:
+    store = MemoryStore(50_000, 50_000)
+    assert store.reserve(25_000)
+    assert not store.put(entry(size=30_000))
+    assert (len(store), store.size) == (0, 25_000)
+    assert store.put(entry(size=10_000))
+
+
 def test_an_encoding_that_was_made_counts() -> None:
     store = MemoryStore(10**6, 10**5)
     one = entry()
