@@ -69,7 +69,8 @@ class Line:
         with contextlib.suppress(ConnectionError, RuntimeError):
             await self.socket.close(code=code, message=why.encode())
         if self.transport is not None:
-            self.transport.abort()
+            with contextlib.suppress(AttributeError):  # asyncio before 3.11.5, where TLS is gone already
+                self.transport.abort()
 
     async def tell(self, frame: str) -> None:
         """Sends `frame`, but waits no longer than a moment for a node that does not read."""
