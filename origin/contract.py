@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import click
 from aiohttp import web
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import CursorResult, Executable
 
 # Money ------------------------------------------------------------------------------------------
 
@@ -147,6 +147,14 @@ def POST(path: str, handler: Handler, *, at_root: bool = False) -> Route:  # noq
     return Route("POST", path, handler, at_root)
 
 
+class Statements(Protocol):
+    """What statements run on, in a transaction or outside one."""
+
+    async def execute(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
+        """The statement's rows, all fetched."""
+        ...
+
+
 # What plugins share -----------------------------------------------------------------------------
 
 
@@ -235,7 +243,7 @@ class Ledger(Protocol):
     """Double entry: every transfer's postings sum to nothing in each currency, and none is ever changed."""
 
     async def post(
-        self, connection: AsyncConnection, transfer: str, postings: Sequence[Posting], memo: str
+        self, connection: Statements, transfer: str, postings: Sequence[Posting], memo: str
     ) -> None:
         """Books a transfer once, in the caller's transaction. ValueError: it does not balance."""
         ...
@@ -254,11 +262,11 @@ class Event:
 class Events(Protocol):
     """Durable events and purges: written in the plugin's own transaction, delivered at least once."""
 
-    async def emit(self, connection: AsyncConnection, name: str, body: Mapping[str, Any]) -> str:
+    async def emit(self, connection: Statements, name: str, body: Mapping[str, Any]) -> str:
         """Adds an event; its id."""
         ...
 
-    async def purge(self, connection: AsyncConnection, *tags: str) -> None:
+    async def purge(self, connection: Statements, *tags: str) -> None:
         """Asks the fleet to forget everything that bears one of `tags`."""
         ...
 
@@ -271,7 +279,7 @@ class Webhook:
     """One provider's events: `handler` gets each once, in the transaction that marks it as seen."""
 
     provider: str
-    handler: Callable[[AsyncConnection, Mapping[str, Any]], Awaitable[None]]
+    handler: Callable[[Statements, Mapping[str, Any]], Awaitable[None]]
 
 
 # A plugin ---------------------------------------------------------------------------------------
@@ -404,7 +412,7 @@ class Host(Protocol):
         ...
 
     def write(self) -> Any:
-        """A transaction (an async context manager that gives an AsyncConnection)."""
+        """A transaction (an async context manager that gives Statements)."""
         ...
 
     def read(self) -> Any:

@@ -11,9 +11,8 @@ from typing import Any, Literal, Protocol
 
 import aiohttp
 from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from origin.contract import Event, Hearer
+from origin.contract import Event, Hearer, Statements
 from origin.db.database import Database
 from origin.db.tables import outbox
 
@@ -64,11 +63,11 @@ class Outbox:
         self._jitter = jitter
         self._told = asyncio.Event()
 
-    async def emit(self, connection: AsyncConnection, name: str, body: Mapping[str, Any]) -> str:
+    async def emit(self, connection: Statements, name: str, body: Mapping[str, Any]) -> str:
         """Adds an event to the caller's transaction; its id."""
         return await self._add(connection, "event", name, body)
 
-    async def purge(self, connection: AsyncConnection, *tags: str) -> None:
+    async def purge(self, connection: Statements, *tags: str) -> None:
         """Adds a purge for each of `tags` to the caller's transaction."""
         for tag in dict.fromkeys(tags):
             await self._add(connection, "purge", tag, {})
@@ -78,7 +77,7 @@ class Outbox:
         self._told.set()
         self._told = asyncio.Event()
 
-    async def _add(self, connection: AsyncConnection, kind: Kind, name: str, body: Mapping[str, Any]) -> str:
+    async def _add(self, connection: Statements, kind: Kind, name: str, body: Mapping[str, Any]) -> str:
         id, now = secrets.token_hex(16), self._clock()
         await connection.execute(
             insert(outbox).values(

@@ -89,7 +89,8 @@ class Database:
             await to_the_end(connection.start())
             yield connection
         finally:
-            await to_the_end(connection.close())
+            if connection.sync_connection is not None:  # it came to be
+                await to_the_end(connection.close())
 
     async def migrate(self, revision: str = "head") -> None:
         """Brings the schema to `revision`, up or down."""

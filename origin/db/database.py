@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, CursorResult, Executable, event
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 READING = "tepi_reading"  # marks a connection that must not wait for writers
+
+
+class Statements:
+    """What statements run on. Each runs to its end, even if who waits for it is cancelled meanwhile."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def execute(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
+        """The statement's rows, all fetched."""
+        return await to_the_end(self._connection.execute(statement))
+
+
+async def to_the_end(work: Awaitable[T]) -> T:
+    """Awaits `work`; a cancellation is heard only after it.
+
+    A statement that is left half way keeps running in the driver's thread, and its transaction keeps the
+    write lock that nobody gives back.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # it is of no interest any more, and must not be reported as forgotten
+        raise
 
 
 class Database:
@@ -29,16 +62,35 @@ class Database:
             event.listen(self._engine.sync_engine, "begin", _begin_immediate)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self) -> AsyncIterator[Statements]:
         """A transaction that is committed at the end, or rolled back by an exception."""
-        async with self._engine.begin() as connection:
-            yield connection
+        async with self._connected() as connection:
+            transaction = connection.begin()
+            await to_the_end(transaction.start())
+            try:
+                yield Statements(connection)
+            except BaseException:
+                await to_the_end(transaction.rollback())
+                raise
+            else:
+                await to_the_end(transaction.commit())
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self) -> AsyncIterator[Statements]:
         """A connection on which every statement sees the latest commit."""
-        async with self._engine.connect() as connection:
-            yield await connection.execution_options(**self._reading)
+        async with self._connected() as connection:
+            await to_the_end(connection.execution_options(**self._reading))
+            yield Statements(connection)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        connection = self._engine.connect()
+        try:
+            await to_the_end(connection.start())
+            yield connection
+        finally:
+            if connection.sync_connection is not None:  # it came to be
+                await to_the_end(connection.close())
 
     async def migrate(self, plugins: Sequence[Path] = (), revision: str = "heads") -> None:
         """Brings the schema to `revision` ("heads" or "base"), the plugins' branches included."""

@@ -18,7 +18,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from origin.app import BadSecret, Bound, CannotListen, Wiring, own_secret
 from origin.contract import (
@@ -33,6 +32,7 @@ from origin.contract import (
     Page,
     PluginDefaults,
     Route,
+    Statements,
     Task,
     Webhook,
 )
@@ -115,7 +115,7 @@ class Shelf(PluginDefaults):
     async def goods(self, call: Call) -> Answer:
         return Answer({"goods": []})
 
-    async def hooked(self, connection: AsyncConnection, body: Mapping[str, Any]) -> None:
+    async def hooked(self, connection: Statements, body: Mapping[str, Any]) -> None:
         await self.host.events.emit(connection, "hooked", body)
 
 

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from origin.contract import Webhook
+from origin.contract import Statements, Webhook
 from origin.db.database import Database
 from origin.db.tables import inbox, outbox
 from origin.inbox import TOLERANCE, Inbox, UnknownProvider, Unverified, sign, verify
@@ -114,7 +113,7 @@ def taking(found: Database, clock: Clock | None = None, *, fails: list[Exception
     clock = clock or Clock()
     notes = Outbox(found, clock, lambda: 0.0)
 
-    async def note(connection: AsyncConnection, body: Mapping[str, Any]) -> None:
+    async def note(connection: Statements, body: Mapping[str, Any]) -> None:
         await notes.emit(connection, "noted", body)
         if fails:
             raise fails.pop()
@@ -164,7 +163,7 @@ async def test_what_its_handler_could_not_finish_comes_again_whole(tmp_path: Pat
 async def test_a_handlers_own_clash_is_not_taken_for_a_repetition(tmp_path: Path) -> None:
     async with database(tmp_path) as found:
 
-        async def clash(connection: AsyncConnection, body: Mapping[str, Any]) -> None:
+        async def clash(connection: Statements, body: Mapping[str, Any]) -> None:
             for _ in range(2):
                 await connection.execute(inbox.insert().values(provider="x", event="y", received_at=0.0))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, MetaData, inspect, text
+from sqlalchemy import Connection, Engine, MetaData, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from origin.db.database import Database, sqlite_url
@@ -30,9 +30,17 @@ async def add(found: Database, event: str) -> None:
         await connection.execute(inbox.insert().values(provider="p", event=event, received_at=0.0))
 
 
+def opened(found: Database) -> Engine:
+    """The same file, as a judge of its own opens it."""
+    return create_engine(found.url.replace("+aiosqlite", ""))
+
+
 async def tables(found: Database) -> set[str]:
-    async with found.read() as connection:
-        return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
+    judge = opened(found)
+    try:
+        return set(inspect(judge).get_table_names())
+    finally:
+        judge.dispose()
 
 
 async def test_what_is_committed_is_on_the_disk(tmp_path: Path) -> None:
@@ -96,8 +104,10 @@ async def test_migrations_make_what_the_code_reads(tmp_path: Path) -> None:
 
     async with database(tmp_path) as found:
         await found.migrate(BRANCHES)
-        async with found.read() as connection:
-            assert await connection.run_sync(differences) == []
+        judge = opened(found)
+        with judge.connect() as connection:
+            assert differences(connection) == []
+        judge.dispose()
 
 
 async def test_migrations_go_up_down_and_up_again(tmp_path: Path) -> None:
@@ -139,3 +149,20 @@ async def test_another_start_finds_what_was_written(tmp_path: Path) -> None:
 def test_engines_of_another_kind_are_left_as_they_are() -> None:
     assert sqlite_url(Path("/a b/c.db")) == "sqlite+aiosqlite:////a b/c.db"
     assert isinstance(Database("sqlite+aiosqlite://")._engine.sync_engine, Engine)
+
+
+async def test_who_is_cancelled_in_the_middle_of_a_transaction_gives_the_write_lock_back(
+    tmp_path: Path,
+) -> None:
+    async with database(tmp_path) as found:
+        for _ in range(20):
+            writing = asyncio.create_task(add(found, "lost"))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.0005)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+        async with asyncio.timeout(3):
+            async with found.write() as connection:
+                await connection.execute(inbox.delete())
+            await add(found, "kept")
+        assert await value(found, "SELECT event FROM inbox") == "kept"
