@@ -69,7 +69,7 @@ class Line:
         with contextlib.suppress(ConnectionError, RuntimeError):
             await self.socket.close(code=code, message=why.encode())
         if self.transport is not None:
-            with contextlib.suppress(AttributeError):  # asyncio before 3.11.5, where TLS is gone already
+            with contextlib.suppress(AttributeError):  # TLS is gone already, as early 3.11 tells it
                 self.transport.abort()
 
     async def tell(self, frame: str) -> None:
