@@ -24,7 +24,7 @@ from edge.policy.reasons import (
 )
 from geo.dns.settings import DnsSettings
 from origin.settings import OriginSettings
-from tests.architecture.repository import ROOT, Block, blocks, pages, shown
+from tests.architecture.repository import PACKAGES, ROOT, Block, blocks, pages, shown, sources
 
 MODELS = {"edge": EdgeConfig, "control": ControlSettings, "dns": DnsSettings, "origin": OriginSettings}
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
@@ -104,6 +104,15 @@ def test_every_task_has_its_page_and_the_readme_leads_there() -> None:
     for name in TASKS:
         assert (ROOT / "docs" / f"{name}.md").is_file(), name
         assert f"docs/{name}.md" in index, f"README.md does not link docs/{name}.md"
+
+
+def test_every_dependency_at_run_time_is_used() -> None:
+    names = {"argon2-cffi": "argon2", "aiosqlite": "sqlite+aiosqlite", "backports.zstd": "backports"}
+    source = "\n".join(path.read_text(encoding="utf-8") for path in sources(*PACKAGES))
+    for requirement in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]:
+        name = re.split(r"[\[<>=;~! ]", requirement)[0]
+        module = re.escape(names.get(name, name.replace("-", "_")))
+        assert re.search(rf"^\s*(import|from) {module}\b|{module}:", source, re.MULTILINE), name
 
 
 def test_every_reason_is_explained() -> None:
