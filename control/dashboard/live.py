@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Collection
 
 from aiohttp import web
 
@@ -20,21 +21,20 @@ RECHECK = 5  # beats after which the session is looked up again
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("tepi_dashboard_stopping", asyncio.Event)
 
 
-async def part(visit: Visit, name: str) -> str:
-    """One part of a page as it stands now."""
-    match name:
-        case "figures" | "nodes":
-            return visit.fragment(f"parts/{name}.html", fleet=await fleet_view(visit))
-        case "map":
-            return visit.fragment(
-                "parts/map.html", fleet=await fleet_view(visit), sizes={"wide": LABEL, "narrow": LABEL_SMALL}
-            )
-        case "charts":
-            return visit.fragment("parts/charts.html", charts=await trends(visit))
-        case "orders":
-            return visit.fragment("parts/orders.html", orders=await latest_purges(visit))
-        case _:
-            raise KeyError(name)
+async def parts(visit: Visit, names: Collection[str]) -> dict[str, str]:
+    """Parts of a page as they stand now, all of one moment."""
+    made: dict[str, str] = {}
+    if {"figures", "map", "nodes"} & set(names):
+        fleet = await fleet_view(visit)
+        sizes = {"wide": LABEL, "narrow": LABEL_SMALL}
+        for name in ("figures", "map", "nodes"):
+            if name in names:
+                made[name] = visit.fragment(f"parts/{name}.html", fleet=fleet, sizes=sizes)
+    if "charts" in names:
+        made["charts"] = visit.fragment("parts/charts.html", charts=await trends(visit))
+    if "orders" in names:
+        made["orders"] = visit.fragment("parts/orders.html", orders=await latest_purges(visit))
+    return made
 
 
 async def events(visit: Visit) -> web.StreamResponse:
@@ -48,7 +48,7 @@ async def events(visit: Visit) -> web.StreamResponse:
     beat = 0
     try:
         while not stopping.is_set() and await _still_in(visit, beat):
-            now = {name: await part(visit, name) for name in wanted if beat % SLOW.get(name, 1) == 0}
+            now = await parts(visit, [name for name in wanted if beat % SLOW.get(name, 1) == 0])
             changed = {name: html for name, html in now.items() if told.get(name) != html}
             told |= changed
             said = f"data: {json.dumps(changed, ensure_ascii=False)}\n\n" if changed else ": still here\n\n"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from control.api.insight import any_edge
 from control.api.purges import PurgeBody, dry_run
-from control.dashboard.live import part
+from control.dashboard.live import PARTS, parts
 from control.dashboard.visit import FIELDS, Visit
 from control.purges import Order
 from control.stream import CommandFailed, NoSuchNode
@@ -38,7 +38,7 @@ async def overview(visit: Visit) -> web.StreamResponse:
     """The fleet at a glance."""
     return visit.render(
         "overview.html",
-        parts={name: await part(visit, name) for name in ("figures", "map", "charts", "nodes", "orders")},
+        parts=await parts(visit, PARTS),
         sites=await visit.plane.sites.all(),
         edges=_edges(visit),
     )
@@ -71,7 +71,7 @@ async def _purge_page(
         form=form,
         outcome=outcome,
         sites=await visit.plane.sites.all(),
-        parts={"orders": await part(visit, "orders")},
+        parts=await parts(visit, ("orders",)),
     )
 
 

@@ -69,6 +69,25 @@ async def test_rows_that_come_later_are_seen_and_none_is_counted_twice(database:
         assert whole == {"requests": second + 1}
 
 
+async def test_sums_are_the_same_however_often_they_were_looked_at(database: Database) -> None:
+    for second in range(0, 60, 7):
+        await counted(database, int(NOW) - second, "jakarta", requests=1, latency={"0.1": second})
+    often = History(Samples(database))
+    for later in range(40):
+        await often.over("15m", NOW + later)
+        await often.buckets("15m", NOW + later)
+    once = History(Samples(database))
+    assert await often.over("15m", NOW + 40) == await once.over("15m", NOW + 40)
+    assert await often.buckets("15m", NOW + 40) == await once.buckets("15m", NOW + 40)
+    assert await often.last(10, NOW + 1) == await once.last(10, NOW + 1)
+
+
+async def test_the_last_seconds_are_those_that_are_over(database: Database) -> None:
+    for second in range(12):
+        await counted(database, int(NOW) - second, "jakarta", requests=1)
+    assert (await History(Samples(database)).last(10, NOW))[0] == {"requests": 10}
+
+
 async def test_a_restart_that_adds_to_the_second_under_way_is_seen(database: Database) -> None:
     history = History(Samples(database))
     await counted(database, int(NOW), "jakarta", requests=1)
@@ -83,7 +102,7 @@ async def test_what_no_chart_shows_any_more_is_forgotten(database: Database) -> 
     await counted(database, int(NOW), "jakarta", requests=1)
     await history.over("15m", NOW)
     assert (await history.over("15m", NOW + 5000))[0] == {}
-    assert history.kept == 0
+    assert history.size == 0
 
 
 @pytest.mark.parametrize("range", list(SPANS))
