@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
+import html5lib
 import pytest
 import pytest_asyncio
 
@@ -49,6 +50,18 @@ async def test_every_page_forbids_what_it_does_not_need(member: Member, path: st
         assert "frame-ancestors 'none'" in policy
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/explain?url=http://shop.example/p/1"])
+async def test_every_page_is_valid_html_without_an_id_twice(member: Member, empty: Member, path: str) -> None:
+    for each in (member, empty):
+        _, page = await each.get(path)
+        tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page)
+        ids = [element.get("id") for element in tree.iter() if element.get("id")]
+        assert len(ids) == len(set(ids))
+        for element in tree.iter():
+            for attribute in ("for", "aria-labelledby", "aria-describedby"):
+                assert element.get(attribute) is None or element.get(attribute) in ids, attribute
 
 
 async def test_assets_are_served_for_ever_under_names_of_their_content(member: Member) -> None:
