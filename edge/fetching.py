@@ -19,7 +19,7 @@ from edge.policy.classes import File, as_file, is_the_file
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, usable_on_error
 from edge.policy.invalidation import invalidated, is_unsafe
-from edge.policy.keying import VARIANT
+from edge.policy.keying import VARIANT, spelled
 from edge.policy.reasons import NotStored
 from edge.policy.statuses import is_error
 from edge.policy.storing import COOKIES, judge
@@ -133,7 +133,8 @@ class Fetching:
                 self.invalidate((x.key,))  # it may have been done all the same
             raise
         answer = heard.answer
-        outdated = invalidated(request, answer.status, answer.fields)
+        query = x.rules.key.query
+        outdated = tuple(spelled(key, query) for key in invalidated(request, answer.status, answer.fields))
         if outdated:
             self.invalidate(outdated)
         if request.method == "POST" and "content-encoding" not in answer.fields:

@@ -23,7 +23,7 @@ from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, 
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_on_error
 from edge.policy.key import host_name, key_of, url_of
-from edge.policy.keying import key_query, keyed
+from edge.policy.keying import keyed, spelled
 from edge.policy.lookup import lookup
 from edge.policy.reasons import (
     FORWARDED,
@@ -332,7 +332,7 @@ class Pipeline:
 
         `at` is the purge's place in the journal, for the log. Raises ValueError for a value that is no URL.
         """
-        mark = mark_of(purge, self._site_named(purge.value) if purge.kind == "site" else "", self._key_query)
+        mark = mark_of(purge, self._site_named(purge.value) if purge.kind == "site" else "", self._spelled)
         if dry_run:
             return self._store.count(mark)
         sweep = self._fetching.strike(mark)
@@ -354,10 +354,10 @@ class Pipeline:
         """Entries filled before now must be revalidated before their next use (after a snapshot)."""
         self._fetching.trusted = self._fetching.log.advance()
 
-    def _key_query(self, host: str, query: str) -> str | None:
-        """`query` as keys of `host` spell it."""
-        rules = self._sites(host_name(host))
-        return query if rules is None else key_query(query, rules.key.query)
+    def _spelled(self, key: str) -> str:
+        """`key` as the site that it belongs to spells it."""
+        rules = self._sites(host_name(key.partition("/")[0]))
+        return key if rules is None else spelled(key, rules.key.query)
 
     def _site_named(self, value: str) -> str:
         """The site that `value`, a name or a host, means."""

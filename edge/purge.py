@@ -72,26 +72,23 @@ class Site:
         return site == self.site
 
 
-KeyQuery = Callable[[str, str], str | None]  # host, query
-
-
-def _as_is(_host: str, query: str) -> str:
-    return query
+def _as_is(key: str) -> str:
+    return key
 
 
 Mark = Keys | Prefix | Tag | Site
 
 
-def mark_of(purge: Purge, site_named: str, key_query: KeyQuery = _as_is) -> Mark:
+def mark_of(purge: Purge, site_named: str, spell: Callable[[str], str] = _as_is) -> Mark:
     """`purge` in terms of the store. `site_named` is the site that the value of a site purge means.
 
-    `key_query` spells a query as the keys of a host do.
+    `spell` gives a key the spelling of its site.
 
     Raises ValueError, with what would be accepted, if the value is no absolute URL where one is needed.
     """
     match purge.kind:
         case "url":
-            keys = keys_of(purge.value, key_query)
+            keys = tuple(map(spell, keys_of(purge.value)))
             if not keys:
                 raise ValueError(
                     f"url: got {purge.value!r}, expected an absolute URL like https://shop.example/p/1"

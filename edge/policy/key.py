@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
 
 from edge.http.message import Request
@@ -61,16 +60,9 @@ def located(url: str) -> str | None:
     return authority + normal_escapes(target if target.startswith("/") else f"/{target}")
 
 
-def keys_of(url: str, key_query: Callable[[str, str], str | None] | None = None) -> tuple[str, ...]:
-    """The keys of `url` under both schemes; empty if it is no absolute http(s) URL.
-
-    `key_query` spells a host's query as its keys do.
-    """
+def keys_of(url: str) -> tuple[str, ...]:
+    """The keys of `url` under both schemes; empty if it is no absolute http(s) URL."""
     place = located(url)
-    if place is not None and key_query is not None and "?" in place:
-        target, _, query = place.partition("?")
-        left = key_query(target.partition("/")[0], query)
-        place = target if left is None else f"{target}?{left}"
     return () if place is None else tuple(f"{place}{_BETWEEN}{scheme}" for scheme in _DEFAULT_PORTS)
 
 

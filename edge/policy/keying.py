@@ -46,6 +46,16 @@ def key_query(query: str, rules: QueryRules) -> str | None:
     return "&".join(part for _, part in kept) or None
 
 
+def spelled(key: str, rules: QueryRules) -> str:
+    """A key made of a URL, its query as `rules` have it."""
+    place, between, scheme = key.partition("\x00")
+    target, mark, query = place.partition("?")
+    if not mark:
+        return key
+    left = key_query(query, rules)
+    return f"{target if left is None else f'{target}?{left}'}{between}{scheme}"
+
+
 def variant_of(request: Request, rules: KeyRules) -> str | None:
     """The values by which this site's answers differ, spelled as one; None if there are no such rules."""
     if not rules.varies:

@@ -63,6 +63,20 @@ async def test_purging_a_url_finds_it_however_its_query_is_spelled() -> None:
     assert (await shop.ask("/p/1?a=1&b=2")).verdict == "miss"
 
 
+@pytest.mark.parametrize("field", ["Location", "Content-Location"])
+async def test_an_unsafe_method_outdates_a_url_however_its_query_is_spelled(field: str) -> None:
+    def script(request: Request) -> Answer:
+        if request.method == "POST":
+            return answer(303, b"", **{field.replace("-", "_"): "/p/1?b=2&utm_source=x&a=1"})
+        return answer(cache_control="max-age=60")
+
+    shop = stage(script, key={"query": {"sort": True}})
+    await shop.ask("/p/1?a=1&b=2")
+    assert (await shop.ask("/p/1?b=2&a=1")).verdict == "hit"
+    await shop.ask("/p/1/review", method="POST", body=b"stars=5")
+    assert (await shop.ask("/p/1?a=1&b=2")).verdict == "miss"
+
+
 QUERIES = st.lists(
     st.tuples(st.sampled_from(["a", "b", "utm_x", "z%41"]), st.text("012=+%", max_size=3)), max_size=6
 )
