@@ -153,13 +153,19 @@ def test_engines_of_another_kind_are_left_as_they_are() -> None:
 
 
 async def test_a_cancelled_writer_leaves_no_lock_behind(tmp_path: Path) -> None:
+    async def read_and_add(found: Database, event: str) -> None:
+        async with found.write() as connection:
+            await connection.execute(inbox.select())
+            await connection.execute(inbox.insert().values(provider="p", event=event, received_at=0.0))
+            await connection.execute(inbox.select())
+
     chance = random.Random(7)
     async with database(tmp_path) as found:
         for turn in range(60):
-            writing = asyncio.create_task(add(found, f"maybe {turn}"))
+            writing = asyncio.create_task(read_and_add(found, f"maybe {turn}"))
             await asyncio.sleep(chance.random() * 0.005)
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
             async with asyncio.timeout(2):
-                await add(found, f"kept {turn}")
+                await read_and_add(found, f"kept {turn}")
         assert await value(found, "SELECT count(*) FROM inbox WHERE event LIKE 'kept %'") == 60
