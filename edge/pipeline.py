@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
@@ -13,17 +12,16 @@ from edge.clock import Clock
 from edge.delivery import Delivery
 from edge.explain import Explanation
 from edge.fetching import Fetching
-from edge.http.cache_status import cache_status
 from edge.http.dates import format_date, parse_date
 from edge.http.hops import end_to_end, went_through
-from edge.http.message import Answer, Fields, Line, Outcome, Request
+from edge.http.message import Answer, Outcome, Request
 from edge.intake import Exchange
 from edge.policy.classes import classify
 from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_on_error
-from edge.policy.key import host_name, key_of, url_of
-from edge.policy.keying import keyed, spelled
+from edge.policy.key import host_name, key_of
+from edge.policy.keying import keyed
 from edge.policy.lookup import lookup
 from edge.policy.reasons import (
     FORWARDED,
@@ -37,16 +35,16 @@ from edge.policy.reasons import (
 from edge.policy.rules import SiteRules
 from edge.policy.statuses import is_error
 from edge.position import Position
-from edge.purge import Purge, mark_of
+from edge.purge import Purge
+from edge.purging import Purging
 from edge.refusals import failure, refusal
-from edge.store.memory import MemoryStore, Sweep
+from edge.sealing import sealed
+from edge.store.memory import MemoryStore
 from edge.transform.compress import Compressor
 from edge.upstream.collapse import Excused, Failed, Landing, Origin, Own, Shared
 from edge.upstream.contract import Upstream, UpstreamError
 
 logger = logging.getLogger("tepi.edge")
-
-SWEEP = 2000  # entries that a purge drops in one go; the rest is refused at once and dropped behind
 
 ForwardReason = MissReason | RevalidateReason | PassReason
 
@@ -72,9 +70,7 @@ class Pipeline:
         self._sites = sites
         self._store = store
         self._clock = clock
-        self._on_background = on_background
         self._identity = identity
-        self._via = ("Via", f"1.1 {identity}")
         self._delivery = Delivery(store, compress)
         self._fetching = Fetching(
             store=store,
@@ -84,6 +80,7 @@ class Pipeline:
             position=position,
             identity=identity,
         )
+        self._purging = Purging(sites, store, self._fetching, on_background)
 
     async def handle(self, request: Request) -> Answer:
         """Answer `request`; never raises but for cancellation."""
@@ -101,7 +98,7 @@ class Pipeline:
             except Exception:
                 logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
                 answer = failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
-        return self._sealed(request, started, answer)
+        return sealed(answer, request, self._identity, (self._clock.monotonic() - started) * 1000)
 
     def _refusal(self, request: Request, rules: SiteRules | None) -> RefusedReason | None:
         """Why the edge will not take the request any further, or None."""
@@ -284,36 +281,6 @@ class Pipeline:
         told = replace(outcome, site=x.rules.name, key=x.key, ttl=ttl, age=age if aged else None)
         return answer.but(outcome=told)
 
-    def _sealed(self, request: Request, started: float, answer: Answer) -> Answer:
-        """What every answer bears: Age (RFC 9111 §5.1), Via, Cache-Status, Server-Timing, X-Request-Id."""
-        outcome = answer.outcome
-        took = (self._clock.monotonic() - started) * 1000
-        timing = f'tepi;desc="{outcome.verdict}";dur={took:.1f}'
-        if outcome.origin_seconds is not None:
-            timing += f", origin;dur={outcome.origin_seconds * 1000:.1f}"
-        lines: list[Line] = [*answer.fields.lines]
-        if outcome.age is not None:
-            lines.append(("Age", str(outcome.age)))
-        lines += (self._via, ("Cache-Status", self._status(outcome)), ("Server-Timing", timing))
-        if request.id:
-            lines.append(("X-Request-Id", request.id))
-        return Answer(answer.status, Fields(lines), answer.body, outcome)
-
-    def _status(self, outcome: Outcome) -> str:
-        """This answer's member of Cache-Status (RFC 9211)."""
-        reason = None if outcome.reason == outcome.fwd else outcome.reason
-        return cache_status(
-            self._identity,
-            hit=outcome.verdict in ("hit", "stale"),
-            fwd=outcome.fwd,
-            fwd_status=outcome.origin_status,
-            ttl=outcome.ttl,
-            stored=outcome.stored and outcome.fwd is not None,
-            collapsed=outcome.collapsed,
-            key=None if outcome.key is None else url_of(outcome.key),
-            detail=outcome.detail or reason,
-        )
-
     async def explain(self, request: Request) -> Explanation:
         """What `handle` would do with `request` now, without doing it."""
         rules = self._sites(host_name(request.host))
@@ -332,53 +299,17 @@ class Pipeline:
 
         `at` is the purge's place in the journal, for the log. Raises ValueError for a value that is no URL.
         """
-        mark = mark_of(purge, self._site_named(purge.value) if purge.kind == "site" else "", self._spelled)
-        if dry_run:
-            return self._store.count(mark)
-        sweep = self._fetching.strike(mark)
-        if not sweep.step(SWEEP):
-            self._on_background(_finish(sweep))
-        logger.info(
-            "purged",
-            extra={
-                "kind": purge.kind,
-                "value": purge.value,
-                "soft": purge.soft,
-                "entries": sweep.found,
-                "position": at.number,
-            },
-        )
-        return sweep.found
+        return await self._purging.purge(purge, at, dry_run=dry_run)
 
     def distrust(self) -> None:
         """Entries filled before now must be revalidated before their next use (after a snapshot)."""
         self._fetching.trusted = self._fetching.log.advance()
-
-    def _spelled(self, key: str) -> str:
-        """`key` as the site that it belongs to spells it."""
-        rules = self._sites(host_name(key.partition("/")[0]))
-        return key if rules is None else spelled(key, rules.key.query)
-
-    def _site_named(self, value: str) -> str:
-        """The site that `value`, a name or a host, means."""
-        if self._store.knows_site(value):
-            return value
-        rules = self._sites(host_name(value.lower()))
-        return value if rules is None else rules.name
 
 
 def _exchange(request: Request, rules: SiteRules, started: float) -> Exchange:
     kind = classify(request, rules)
     seen = keyed(request, rules, kind)
     return Exchange(seen, rules, key_of(seen), started, kind, request)
-
-
-async def _finish(sweep: Sweep) -> None:
-    """Drop what a large purge found, a slice at a time."""
-    done = False
-    while not done:
-        done = sweep.step(SWEEP)
-        await asyncio.sleep(0)
 
 
 def _outcome(verdict: str, reason: ForwardReason, origin: Origin, *, stored: bool) -> Outcome:

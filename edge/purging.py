@@ -1,0 +1,76 @@
+"""Carrying out purges: what is stored, arriving or still being asked for is refused before this returns."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from edge.fetching import Fetching
+from edge.policy.key import host_name
+from edge.policy.keying import spelled
+from edge.policy.rules import SiteRules
+from edge.position import Position
+from edge.purge import Purge, mark_of
+from edge.store.memory import MemoryStore, Sweep
+
+logger = logging.getLogger("tepi.edge")
+
+SWEEP = 2000  # entries that a purge drops in one go; the rest is refused at once and dropped behind
+
+
+class Purging:
+    """The pipeline's way to forget."""
+
+    def __init__(
+        self,
+        sites: Callable[[str], SiteRules | None],
+        store: MemoryStore,
+        fetching: Fetching,
+        on_background: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._sites = sites
+        self._store = store
+        self._fetching = fetching
+        self._on_background = on_background
+
+    async def purge(self, purge: Purge, at: Position, *, dry_run: bool = False) -> int:
+        """Forget what matches; the number of entries found. Raises ValueError for a value that is no URL."""
+        mark = mark_of(purge, self._site_named(purge.value) if purge.kind == "site" else "", self._spelled)
+        if dry_run:
+            return self._store.count(mark)
+        sweep = self._fetching.strike(mark)
+        if not sweep.step(SWEEP):
+            self._on_background(_finish(sweep))
+        logger.info(
+            "purged",
+            extra={
+                "kind": purge.kind,
+                "value": purge.value,
+                "soft": purge.soft,
+                "entries": sweep.found,
+                "position": at.number,
+            },
+        )
+        return sweep.found
+
+    def _spelled(self, key: str) -> str:
+        """`key` as the site that it belongs to spells it."""
+        rules = self._sites(host_name(key.partition("/")[0]))
+        return key if rules is None else spelled(key, rules.key.query)
+
+    def _site_named(self, value: str) -> str:
+        """The site that `value`, a name or a host, means."""
+        if self._store.knows_site(value):
+            return value
+        rules = self._sites(host_name(value.lower()))
+        return value if rules is None else rules.name
+
+
+async def _finish(sweep: Sweep) -> None:
+    """Drop what a large purge found, a slice at a time."""
+    done = False
+    while not done:
+        done = sweep.step(SWEEP)
+        await asyncio.sleep(0)
