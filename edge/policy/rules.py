@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from edge.policy.patterns import NOTHING, Patterns
 
@@ -81,17 +82,61 @@ class FileRule:
     seconds: int | None = None
 
 
+TokenSource = Literal["cookie", "session", "common"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRule:
+    """A form token that a shop writes into its pages, and where each visitor's own comes from.
+
+    `find` are patterns over a page's bytes, each with one group: the token. `source` is "cookie" where the
+    shop compares what is sent with its cookie `cookie` (double submit), so that the edge makes both, `length`
+    characters of `alphabet`; "session" where the token is bound to the session in `cookie`, so that a page
+    (`page`, a path; None: the one that the form was on) is fetched for the visitor when he first sends one;
+    "common" where all who are anonymous have the same. `fields` are request fields in which scripts send it.
+    """
+
+    name: str
+    find: tuple[str, ...]
+    source: TokenSource
+    cookie: str = ""
+    alphabet: str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    length: int = 32
+    page: str | None = None
+    fields: tuple[str, ...] = ()  # lower case
+
+
+@dataclass(frozen=True, slots=True)
+class PageRules:
+    """How pages are shared that the shop makes for nobody in particular, though it sets cookies with each.
+
+    `seconds` is the lifetime of pages that come without one. `despite_paths` and `despite_query` (names of
+    parameters) are the routes on which the shop's private, no-store and no-cache are its framework's habit,
+    not a wish. `mark` gives a marker cookie to who has sent an unsafe request: only marked visitors are
+    personal then, whatever the shop's opaque session cookie says. `ignore_cookies` say nothing of a visitor.
+    """
+
+    seconds: int
+    despite_paths: Patterns = NOTHING
+    despite_query: Patterns = NOTHING
+    ignore_cookies: Patterns = NOTHING
+    mark: bool = False
+    tokens: tuple[TokenRule, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ClassRules:
-    """How a site's requests are told apart before the cache is asked."""
+    """How a site's requests are told apart before the cache is asked. `pages` None: as RFC 9111 has it."""
 
     never_paths: Patterns = NOTHING
     never_query: Patterns = NOTHING
     files: tuple[FileRule, ...] = ()
     bypass_cookies: Patterns = NOTHING
+    pages: PageRules | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.never_paths or self.never_query or self.files or self.bypass_cookies)
+        told_apart = self.never_paths or self.never_query or self.files or self.bypass_cookies
+        return bool(told_apart) or self.pages is not None
 
 
 @dataclass(frozen=True, slots=True)
