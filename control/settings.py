@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, ValidationError
 
-from edge.config import read_toml
+from edge.documents import read_toml
 from edge.notation import Address, Listen, Many, Table
 from edge.problems import Refused, problems_of
 

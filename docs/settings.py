@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from control.settings import ControlSettings
 from edge.config import EdgeConfig
 from edge.notation import Address
+from edge.packs import Pack
 from geo.dns.settings import DnsSettings
 from origin.registry import installed, load
 from origin.settings import OriginSettings
@@ -39,6 +40,10 @@ Secrets are never written into these files. They are referred to: `env:NAME` is 
 `file:PATH` a file.
 
 <!-- Written by `make settings` from the settings models; edit those. -->
+"""
+
+PACK = """
+Its tables `key`, `never`, `files` and `pages` are those of a site.
 """
 
 Schema = Mapping[str, Any]
@@ -76,7 +81,7 @@ def _tables(model: type[BaseModel], path: str, heading: str) -> Iterator[Table]:
     for key, field in model.model_fields.items():
         table, listed = _table_in(field.annotation)
         place = f"{path}.{key}" if path else key
-        if table is not None:
+        if table is not None and not _is_also_a_name(schema["properties"][key]):
             inner += _tables(table, place, f"[{place}]" if listed else place)
         else:
             shown = schema["properties"][key]
@@ -95,6 +100,11 @@ def _table_in(annotation: object) -> tuple[type[BaseModel] | None, bool]:
         if table is not None:
             return table, listed
     return None, False
+
+
+def _is_also_a_name(field: Schema) -> bool:
+    """Whether a table may be referred to, so that it is described in a place of its own."""
+    return any("examples" in option for option in field.get("anyOf", [field]))
 
 
 def takes(field: Schema) -> str:
@@ -160,6 +170,7 @@ def page() -> str:
         found = [table for table in tables(plugin.settings, f"plugins.{name}") if table.settings]
         if found:
             parts += [f"\n## Plugin {name} (`tepi origin`)\n", *(_section(table) for table in found)]
+    parts += ["\n## A platform's pack\n", _section(tables(Pack)[0]), PACK]
     return "".join(parts)
 
 

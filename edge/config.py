@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
+from edge.documents import read_toml
 from edge.notation import (
     Address,
     Cidr,
@@ -23,6 +24,8 @@ from edge.notation import (
     Size,
     Table,
 )
+from edge.packs import Platform, embedded
+from edge.pagerules import PagesTable
 from edge.policy.rules import COMPRESSIBLE, Compression, SiteRules
 from edge.problems import Problem, Refused, problems_of
 from edge.siterules import FileTable, KeyTable, NeverTable, class_rules
@@ -126,6 +129,9 @@ class Site(Table):
     origins: Annotated[tuple[OriginServer, ...], Many, Field(min_length=1)] = Field(
         description="Servers that answer for it; one at least for the prefix /."
     )
+    platform: Platform | None = Field(
+        None, description="What is known of its shop system: a pack by name, or a pack of your own."
+    )
     health: HealthCheck = Field(HealthCheck(), description="How origins are checked.")
     commerce: Commerce | None = Field(None, description="The commerce origin, if it has one.")
     cache: CacheDefaults = Field(CacheDefaults(), description="Defaults for answers that are silent.")
@@ -137,6 +143,7 @@ class Site(Table):
     bypass_cookies: Annotated[tuple[str, ...], Many] = Field(
         (), description="Cookies whose bearers get pages of their own, as patterns of names."
     )
+    pages: PagesTable | None = Field(None, description="How pages are shared, if not by RFC 9111 alone.")
     timeouts: Timeouts = Field(Timeouts(), description="How long origins may take.")
     compression: CompressionTable = Field(CompressionTable(), description="Which answers are compressed.")
 
@@ -151,17 +158,19 @@ class Site(Table):
         return origins
 
     def rules(self) -> SiteRules:
-        """This site as policy sees it."""
+        """This site, with its platform's pack, as policy sees it."""
+        own = self if self.platform is None else self.platform.under(self)
         return SiteRules(
             name=self.name,
+            platform=None if self.platform is None else self.platform.label,
             commerce_prefix=None if self.commerce is None else self.commerce.prefix,
             share_set_cookie=self.cache.share_set_cookie,
             stale_while_revalidate=self.cache.stale_while_revalidate,
             stale_if_error=self.cache.stale_if_error,
             stale_if_unreachable=self.cache.stale_if_unreachable,
             obey_reload=self.cache.obey_reload,
-            key=self.key.rules(),
-            classes=class_rules(self.never, self.files, self.bypass_cookies),
+            key=own.key.rules(),
+            classes=class_rules(own.never, own.files, own.bypass_cookies, own.pages),
             compression=Compression(
                 self.compression.encodings, self.compression.types, self.compression.min_size
             ),
@@ -317,7 +326,24 @@ def _check_claims(sites: tuple[Site, ...]) -> None:
 
 def load_edge(path: Path) -> EdgeConfig:
     """Reads a configuration file. Raises Refused with every problem that was found."""
-    return parse_edge(read_toml(path))
+    return parse_edge(standalone(read_toml(path), path.parent))
+
+
+def standalone(document: dict[str, Any], here: Path) -> dict[str, Any]:
+    """A configuration with the packs in files that its sites name, found from `here`. Raises Refused."""
+    sites = document.get("sites")
+    if not isinstance(sites, list):
+        return document
+    problems: list[Problem] = []
+    written = []
+    for at, site in enumerate(sites):
+        try:
+            written.append(embedded(site, here) if isinstance(site, dict) else site)
+        except Refused as refused:
+            problems += (replace(one, field=f"sites.{at}.{one.field}") for one in refused.problems)
+    if problems:
+        raise Refused(problems)
+    return {**document, "sites": written}
 
 
 def parse_edge(document: dict[str, Any]) -> EdgeConfig:
@@ -326,13 +352,3 @@ def parse_edge(document: dict[str, Any]) -> EdgeConfig:
         return EdgeConfig.model_validate(document)
     except ValidationError as error:
         raise Refused(problems_of(error, EdgeConfig)) from None
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The document in a TOML file. Raises Refused."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Refused([Problem("", str(path), f"a readable file ({error.strerror})")]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Refused([Problem("", str(path), f"a TOML file ({error})")]) from None

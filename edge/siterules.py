@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from edge.notation import Many, Table
+from edge.pagerules import PagesTable
 from edge.policy.patterns import Patterns
 from edge.policy.rules import ClassRules, FileRule, KeyRules, QueryRules
 
@@ -126,7 +127,7 @@ class FileTable(Table):
 
 
 def class_rules(
-    never: NeverTable, files: tuple[FileTable, ...], bypass_cookies: tuple[str, ...]
+    never: NeverTable, files: tuple[FileTable, ...], bypass_cookies: tuple[str, ...], pages: PagesTable | None
 ) -> ClassRules:
     """The tables as policy sees them."""
     return ClassRules(
@@ -134,4 +135,5 @@ def class_rules(
         never_query=Patterns(never.query),
         files=tuple(FileRule(Patterns(one.paths), Patterns(one.types), one.seconds) for one in files),
         bypass_cookies=Patterns(bypass_cookies),
+        pages=None if pages is None else pages.rules(),
     )

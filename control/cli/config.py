@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from control.cli.process import CONFIGURATION
 from control.settings import ControlSettings
-from edge.config import EdgeConfig, read_toml
+from edge.config import EdgeConfig, standalone
+from edge.documents import read_toml
 from edge.problems import Problem, Refused, problems_of
 from edge.tls import BadCertificate, KeyPair
 from geo.dns.settings import DnsSettings
@@ -39,7 +40,7 @@ def check(file: Path, part: str | None) -> None:
     try:
         document = read_toml(file)
         part = part or part_of(document)
-        validate(document, part)
+        validate(standalone(document, file.parent) if part == "edge" else document, part)
     except Refused as refused:
         for problem in refused.problems:
             click.echo(f"{file}: {problem}", err=True)

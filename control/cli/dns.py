@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from control.cli.process import logging_to_stderr, stop_signal, stops_with_a_sentence
 from edge.agent import Agent
 from edge.checkpoint import Checkpoint
-from edge.config import read_toml
+from edge.documents import read_toml
 from edge.identity import obtain
 from edge.journal import Document, Event, Reader, Snapshot
 from edge.problems import Refused, problems_of

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from control.cli.options import control_options, need_control
 from control.client import call
-from edge.config import read_toml
+from edge.documents import read_toml
 from edge.problems import Refused
 
 

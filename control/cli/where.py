@@ -16,7 +16,7 @@ from rich.table import Table
 
 from control.cli.options import control_options, need_control
 from control.client import connected
-from edge.config import read_toml
+from edge.documents import read_toml
 from edge.problems import Refused, problems_of
 from geo.dns.settings import DnsSettings
 from geo.lookup import BadDatabase, open_database

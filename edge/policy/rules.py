@@ -83,6 +83,7 @@ class FileRule:
 
 
 TokenSource = Literal["cookie", "session", "common"]
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,13 @@ class TokenRule:
     find: tuple[str, ...]
     source: TokenSource
     cookie: str = ""
-    alphabet: str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    alphabet: str = ALPHABET
     length: int = 32
     page: str | None = None
     fields: tuple[str, ...] = ()  # lower case
+
+
+PAGE_TYPES = Patterns(("text/html", "application/xhtml+xml"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,8 @@ class PageRules:
     parameters) are the routes on which the shop's private, no-store and no-cache are its framework's habit,
     not a wish. `mark` gives a marker cookie to who has sent an unsafe request: only marked visitors are
     personal then, whatever the shop's opaque session cookie says. `ignore_cookies` say nothing of a visitor.
+    `marking_*` are safe requests that mark all the same, `sparing_*` unsafe ones that do not; a mark lasts
+    `mark_seconds`. Only answers of `types` are pages.
     """
 
     seconds: int
@@ -122,6 +128,12 @@ class PageRules:
     ignore_cookies: Patterns = NOTHING
     mark: bool = False
     tokens: tuple[TokenRule, ...] = ()
+    types: Patterns = PAGE_TYPES
+    mark_seconds: int = 14 * 86_400
+    marking_paths: Patterns = NOTHING
+    marking_query: Patterns = NOTHING
+    sparing_paths: Patterns = NOTHING
+    sparing_query: Patterns = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +159,13 @@ class SiteRules:
     (RFC 5861); `stale_if_unreachable` likewise, while no origin can be reached at all (RFC 9111 §4.2.4).
     `obey_reload` lets clients force a revalidation (no-cache, max-age, min-fresh in requests).
     `commerce_prefix` is the path under which the commerce origin answers, or None.
+    `platform` names the pack of rules that the site's own add to, and its version, or None.
     `share_set_cookie` stores answers with Set-Cookie, cookie and all, if they are explicitly cacheable.
     """
 
     name: str
     commerce_prefix: str | None = None
+    platform: str | None = None
     share_set_cookie: bool = False
     stale_while_revalidate: int = 0
     stale_if_error: int = 0
