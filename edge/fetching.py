@@ -242,8 +242,10 @@ class Fetching:
         heard = await self._ask(x, _plain(plain if asked_about is None else asking(x.request, asked_about)))
         if asked_about is not None and heard.answer.status == 304:
             if selected_by(asked_about, heard.answer.fields):
-                flight.land(self._confirmed(flight, x, asked_about, heard))
-                return
+                landing = self._confirmed(flight, x, asked_about, heard)
+                if landing is not None:
+                    flight.land(landing)
+                    return
             # The 304 speaks of another representation than ours: ask for the whole (RFC 9111 §4.3.3).
             heard = await self._ask(x, _plain(plain))
         if isinstance(x.kind, File) and heard.answer.status < 500:
@@ -274,8 +276,8 @@ class Fetching:
         trusted = stale.order >= self.trusted
         return trusted and usable_on_error(stale.freshness, now, reachable=True) is not None
 
-    def _confirmed(self, flight: Flight, x: Exchange, stale: Entry, heard: Heard) -> Landing:
-        """The origin says that `stale` still holds."""
+    def _confirmed(self, flight: Flight, x: Exchange, stale: Entry, heard: Heard) -> Landing | None:
+        """The origin says that `stale` still holds. None if it may not be kept, and the whole is gone."""
         newer = self._intake.freshen(flight, x, stale, heard)
         if isinstance(newer, NotStored):
             return own_of(x, stale, heard, newer)
@@ -304,7 +306,7 @@ class Fetching:
 
 def is_whole(entry: Entry) -> bool:
     """Whether `entry`'s body is all there."""
-    return isinstance(entry.content, Stored) and entry.content.identity is not None
+    return isinstance(entry.content, Stored) and entry.content.whole
 
 
 def _plain(request: Request) -> Request:

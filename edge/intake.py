@@ -21,11 +21,27 @@ from edge.store.memory import MemoryStore
 from edge.upstream.collapse import Flight, Flights, Origin, Own, Shared, close
 
 
+@dataclass(slots=True)
+class Budget:
+    """How many more fragments one page may ask for, those of its fragments included."""
+
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The pages that a fragment is a part of, by key, the outermost first; all of one site."""
+
+    site: str
+    keys: tuple[str, ...]
+    budget: Budget
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """One request on its way through the edge, as the cache sees it (`keyed`). `started` is monotonic.
 
-    `asked` is the request as the visitor sent it.
+    `asked` is the request as the visitor sent it; `within` tells what page it is for, if it is a fragment.
     """
 
     request: Request
@@ -34,6 +50,7 @@ class Exchange:
     started: float
     kind: Class
     asked: Request
+    within: Within | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +175,11 @@ def _entry(flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, content:
     )
 
 
-def own_of(x: Exchange, stale: Entry, heard: Heard, reason: NotStored) -> Own:
-    """What a 304 confirmed, for the asker alone."""
+def own_of(x: Exchange, stale: Entry, heard: Heard, reason: NotStored) -> Own | None:
+    """What a 304 confirmed, for the asker alone; None where only pieces of it are there."""
     content = stale.content
-    assert isinstance(content, Stored) and content.identity is not None
+    assert isinstance(content, Stored)
+    if content.identity is None:
+        return None
     fields = dated(updated(stale.fields, end_to_end(heard.answer.fields)), heard.timing)
     return Own(Answer(stale.status, fields, content.identity), heard.origin, reason)

@@ -8,14 +8,16 @@ from dataclasses import replace
 from typing import Any, assert_never
 
 from edge import explain as story
+from edge.assembly import Assembly
 from edge.clock import Clock
 from edge.delivery import Delivery
 from edge.explain import Explanation
 from edge.fetching import Fetching
+from edge.fragments import Fragments, Unfit
 from edge.http.dates import format_date, parse_date
 from edge.http.hops import end_to_end, went_through
 from edge.http.message import Answer, Outcome, Request
-from edge.intake import Exchange
+from edge.intake import Exchange, Within
 from edge.policy.classes import classify
 from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
@@ -25,6 +27,7 @@ from edge.policy.keying import keyed
 from edge.policy.lookup import lookup
 from edge.policy.reasons import (
     FORWARDED,
+    FragmentReason,
     MissReason,
     NotStored,
     PassReason,
@@ -39,6 +42,7 @@ from edge.purge import Purge
 from edge.purging import Purging
 from edge.refusals import failure, refusal
 from edge.sealing import sealed
+from edge.store.content import Stored
 from edge.store.memory import MemoryStore
 from edge.transform.compress import Compressor
 from edge.upstream.collapse import Excused, Failed, Landing, Origin, Own, Shared
@@ -71,7 +75,9 @@ class Pipeline:
         self._store = store
         self._clock = clock
         self._identity = identity
+        self.fragments = Fragments(self._fragment)
         self._delivery = Delivery(store, compress)
+        self._assembly = Assembly(self.fragments)
         self._fetching = Fetching(
             store=store,
             upstream=upstream,
@@ -85,20 +91,30 @@ class Pipeline:
     async def handle(self, request: Request) -> Answer:
         """Answer `request`; never raises but for cancellation."""
         started = self._clock.monotonic()
+        answer = await self._handled(request, started, None)
+        return sealed(answer, request, self._identity, (self._clock.monotonic() - started) * 1000)
+
+    async def _fragment(self, request: Request, within: Within) -> Answer:
+        """Answer `request` for a part of a page. Raises Unfit where it must not be one."""
+        return await self._handled(request, self._clock.monotonic(), within)
+
+    async def _handled(self, request: Request, started: float, within: Within | None) -> Answer:
         rules = self._sites(host_name(request.host))
+        if within is not None and (rules is None or rules.name != within.site):
+            raise Unfit(FragmentReason.HOST)
         refused = self._refusal(request, rules)
         if refused is not None or rules is None:
-            answer = refusal(refused or RefusedReason.UNKNOWN_HOST, rules)
-        else:
-            x = _exchange(request, rules, started)
-            try:
-                answer = await self._answer(x)
-            except UpstreamError as error:
-                answer = failure(x, error)
-            except Exception:
-                logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
-                answer = failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
-        return sealed(answer, request, self._identity, (self._clock.monotonic() - started) * 1000)
+            return refusal(refused or RefusedReason.UNKNOWN_HOST, rules)
+        x = _exchange(request, rules, started, within)
+        if within is not None and x.key in within.keys:
+            raise Unfit(FragmentReason.CYCLE)
+        try:
+            return await self._answer(x)
+        except UpstreamError as error:
+            return failure(x, error)
+        except Exception:
+            logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
+            return failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
 
     def _refusal(self, request: Request, rules: SiteRules | None) -> RefusedReason | None:
         """Why the edge will not take the request any further, or None."""
@@ -269,6 +285,9 @@ class Pipeline:
         async def go_on(offset: int) -> AsyncIterator[bytes]:
             return await self._fetching.rest(x, entry, offset)
 
+        content = entry.content
+        if isinstance(content, Stored) and content.template is not None:
+            return await self._assembly.entry(x, entry, go_on)
         return await self._delivery.entry(x.request, entry, x.rules.compression, go_on)
 
     def _age_and_ttl(self, entry: Entry) -> tuple[int, int]:
@@ -306,10 +325,10 @@ class Pipeline:
         self._fetching.trusted = self._fetching.log.advance()
 
 
-def _exchange(request: Request, rules: SiteRules, started: float) -> Exchange:
+def _exchange(request: Request, rules: SiteRules, started: float, within: Within | None = None) -> Exchange:
     kind = classify(request, rules)
     seen = keyed(request, rules, kind)
-    return Exchange(seen, rules, key_of(seen), started, kind, request)
+    return Exchange(seen, rules, key_of(seen), started, kind, request, within)
 
 
 def _outcome(verdict: str, reason: ForwardReason, origin: Origin, *, stored: bool) -> Outcome:

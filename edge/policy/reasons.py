@@ -76,6 +76,22 @@ class NotStored(StrEnum):
     INCOMPLETE = "incomplete"
 
 
+class FragmentReason(StrEnum):
+    """Why a page goes without one of its fragments."""
+
+    URL = "bad-url"
+    HOST = "foreign-host"  # only the site's own hosts are asked
+    CYCLE = "cycle"  # it would include itself, or a page that includes it
+    DEPTH = "too-deep"
+    NUMBER = "too-many"
+    STATUS = "error-status"
+    SIZE = "too-large"
+    TIME = "timeout"
+    CODING = "encoded"  # in a coding that the edge cannot undo
+    BROKEN = "broken-off"
+    FAULT = "fault"  # an error of the edge
+
+
 # RFC 9211 §2.2: how the decision to go forward is told to strangers.
 FORWARDED = {
     MissReason.COLD: "uri-miss",

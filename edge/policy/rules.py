@@ -151,6 +151,29 @@ class ClassRules:
         return bool(told_apart) or self.pages is not None
 
 
+PAGES = Patterns(("text/html", "application/xhtml+xml"))
+
+
+@dataclass(frozen=True, slots=True)
+class EsiRules:
+    """Pages made of fragments (ESI 1.0): which, and how much of it.
+
+    ESI is done where the answer's Surrogate-Control asks for it, and unasked for `types` under `paths`.
+    `cookies` are those whose values pages may show. Of one page: `depth` levels of fragments within
+    fragments, `number` fragments in all, of which `ahead` are asked for at a time; each may have `size`
+    bytes and take `seconds`.
+    """
+
+    paths: Patterns = NOTHING
+    types: Patterns = PAGES
+    cookies: Patterns = NOTHING
+    depth: int = 3
+    number: int = 64
+    ahead: int = 8
+    size: int = 256 * 1024
+    seconds: float = 5.0
+
+
 @dataclass(frozen=True, slots=True)
 class SiteRules:
     """One site's rules.
@@ -161,6 +184,7 @@ class SiteRules:
     `commerce_prefix` is the path under which the commerce origin answers, or None.
     `platform` names the pack of rules that the site's own add to, and its version, or None.
     `share_set_cookie` stores answers with Set-Cookie, cookie and all, if they are explicitly cacheable.
+    `esi` None: pages are what the origin sends.
     """
 
     name: str
@@ -174,3 +198,4 @@ class SiteRules:
     compression: Compression = Compression()
     key: KeyRules = KeyRules()
     classes: ClassRules = ClassRules()
+    esi: EsiRules | None = None

@@ -7,44 +7,72 @@ import asyncio
 from edge.http.message import Line
 from edge.policy.rules import Compression
 from edge.store.fill import Fill
+from edge.transform.template import Template, Unread
 
 
 class Stored:
-    """A body, whole (`identity`) or still arriving (`fill`).
+    """A body, whole (`identity`), still arriving (`fill`), or in pieces (`template`, without identity).
+
+    A body with an `Unread` template is taken apart once it is whole; who follows it before does so himself.
 
     `encoded` holds each encoding made of it, empty bytes for one that is not worth having; `making` those
     being made. `lines` is what visitors see of the fields, per encoding, made once; `compressible` the
     verdict under the rules named with it.
     """
 
-    __slots__ = ("compressible", "encoded", "fill", "identity", "lines", "making")
+    __slots__ = ("compressible", "encoded", "fill", "identity", "lines", "making", "template")
 
-    def __init__(self, identity: bytes | None, fill: Fill | None = None) -> None:
+    def __init__(
+        self, identity: bytes | None, fill: Fill | None = None, template: Template | Unread | None = None
+    ) -> None:
         self.identity = identity
         self.fill = fill
+        self.template = template
         self.encoded: dict[str, bytes] = {}
         self.making: dict[str, asyncio.Future[bytes]] = {}
         self.lines: dict[str | None, tuple[Line, ...]] = {}
         self.compressible: tuple[Compression, bool] | None = None
+        if identity is not None:
+            self._take_apart()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the body is all there."""
+        return self.identity is not None or isinstance(self.template, Template)
 
     @property
     def size(self) -> int | None:
+        """Bytes of the body as the origin sent it; None while it is still arriving."""
+        if isinstance(self.template, Template):
+            return self.template.size
         return None if self.identity is None else len(self.identity)
 
     @property
     def weight(self) -> int:
         """Bytes of all bodies together."""
-        return len(self.identity or b"") + sum(map(len, self.encoded.values()))
+        pieces = self.template.weight if isinstance(self.template, Template) else 0
+        return len(self.identity or b"") + pieces + sum(map(len, self.encoded.values()))
 
     def complete(self) -> None:
         """The fill is done and was kept: the body is whole."""
         assert self.fill is not None
         self.identity = self.fill.whole()
         self.fill = None
+        self._take_apart()
 
     def renewed(self) -> Stored:
         """The same bodies under fields that have changed."""
-        other = Stored(self.identity, self.fill)
+        other = Stored(self.identity, self.fill, self.template)
         other.encoded = self.encoded
         other.making = self.making
         return other
+
+    def _take_apart(self) -> None:
+        """Make pieces of a whole body that is to be taken apart; one that is left as it was stays a body."""
+        if isinstance(self.template, Unread):
+            assert self.identity is not None
+            made = self.template.read(self.identity)
+            if made.text == self.identity:
+                self.template = None
+            else:
+                self.template, self.identity = made, None

@@ -29,7 +29,7 @@ INLINE = 16 * 1024  # larger bodies are encoded on another thread
 _GZIP_WINDOW = 31  # zlib's way to say: gzip format, 32 KiB window
 _NEVER = frozenset({204, 205, 206, 304})
 # An answer that vouches for its bytes must keep them.
-_DIGESTS = ("content-md5", "content-digest", "repr-digest", "digest", "signature")
+DIGESTS = ("content-md5", "content-digest", "repr-digest", "digest", "signature")
 
 
 class Coder(Protocol):
@@ -97,6 +97,12 @@ def encode(coding: str, body: bytes) -> bytes:
             raise ValueError(f"coding: got {coding!r}, expected br, zstd or gzip")
 
 
+def encode_once(coding: str, body: bytes) -> bytes:
+    """`body` encoded whole, at the level for answers that nobody else gets."""
+    coder = coder_for(coding)
+    return coder.chunk(body) + coder.end()
+
+
 def coder_for(coding: str) -> Coder:
     """A coder at the level for streams."""
     match coding:
@@ -146,7 +152,7 @@ def compressible(status: int, fields: Fields, size: int | None, rules: Compressi
         return False
     if not _is_listed(fields.get("content-type"), rules.types):
         return False
-    if any(name in fields for name in _DIGESTS):
+    if any(name in fields for name in DIGESTS):
         return False
     control = fields.get("cache-control")
     return control is None or not parse_response(control).no_transform
