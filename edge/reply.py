@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from edge.http.message import Answer, Fields
+from edge.store.fill import Cut
 from edge.upstream.contract import UpstreamError
+
+logger = logging.getLogger("tepi.edge")
 
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 _FRAMING = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
@@ -118,7 +122,9 @@ class Reply:
                 sent.bytes_sent += len(piece)
                 write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
                 await self.drain()
-        except UpstreamError:
+        except Exception as error:  # whatever it was: a head has been sent, so only a cut tells the client
+            if not isinstance(error, UpstreamError | Cut):
+                logger.exception("a body ended unexpectedly")
             sent.whole = self.keep = False
             return sent
         if chunked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 
@@ -184,6 +185,26 @@ async def test_a_cut_answer_is_cut_for_the_client_too() -> None:
                 visit.say("GET", target)
                 with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
                     await visit.hear()
+
+
+@pytest.mark.parametrize("control", ["no-store", "max-age=60"])
+@pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+async def test_nothing_is_written_after_the_bytes_of_a_cut_answer(control: str, framing: str) -> None:
+    async def cut(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        half = b"4\r\nhalf\r\n" if "chunked" in framing else b"half"
+        writer.write(f"HTTP/1.1 200 OK\r\nCache-Control: {control}\r\n{framing}\r\n\r\n".encode() + half)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.close()
+
+    async with origin(cut) as shop, node(shop.url) as edge, edge.visit() as visit:
+        visit.say("GET", "/")
+        heard = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := await visit.reader.read(65_536):
+                heard += piece
+        assert heard.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert heard.endswith((b"\r\n\r\nhalf", b"\r\n4\r\nhalf\r\n"))
 
 
 async def test_events_arrive_one_by_one() -> None:
