@@ -321,12 +321,14 @@ def _ids(prefix: str) -> Callable[[], str]:
 
 
 def _locate(sites: Sites, database: Database) -> Callable[[str, str, str], Client | None]:
-    """Where a client is, looked up only for requests whose origin is told."""
+    """Where a client is, looked up only where a rule depends on it or the origin is told."""
 
     def locate(address: str, host: str, path: str) -> Client | None:
-        served = sites.find(host)
-        prefix = None if served is None else served.rules.commerce_prefix
-        if prefix is None or not covers(prefix, path):
+        rules = sites.rules(host)
+        if rules is None:
+            return None
+        prefix = rules.commerce_prefix
+        if not rules.by_country and (prefix is None or not covers(prefix, path)):
             return None
         location = database.find(address)
         return Client(address, country=location.country, asn=location.asn)

@@ -37,8 +37,15 @@ class OriginServer(Table):
     url: OriginUrl = Field(description="Where it listens: http://HOST:PORT or https://HOST:PORT.")
     prefix: Prefix = Field("/", description="Paths it answers for; the longest matching prefix wins.")
     weight: int = Field(1, ge=1, le=1000, description="Its share of requests among origins of one prefix.")
+    backup: bool = Field(
+        False, description="Whether it is asked only while no other origin of its prefix is up."
+    )
+    check: Prefix | None = Field(None, description="Asked regularly of it in place of `health.path`.")
     max_connections: int = Field(256, ge=1, le=65_536, description="Connections a node holds to it at most.")
     verify: bool = Field(True, description="Whether an https certificate must be valid for the host.")
+
+
+Balance = Literal["turns", "least-connections", "client"]
 
 
 class HealthCheck(Table):
@@ -132,6 +139,11 @@ class Site(Table):
     platform: Platform | None = Field(
         None, description="What is known of its shop system: a pack by name, or a pack of your own."
     )
+    balance: Balance = Field(
+        "turns",
+        description="Who is next among the origins of one prefix: each in turn, the one with the fewest "
+        "requests under way, or always the same for one client (its address, or IPv6 /64). By weight.",
+    )
     health: HealthCheck = Field(HealthCheck(), description="How origins are checked.")
     commerce: Commerce | None = Field(None, description="The commerce origin, if it has one.")
     cache: CacheDefaults = Field(CacheDefaults(), description="Defaults for answers that are silent.")
@@ -155,6 +167,9 @@ class Site(Table):
         seen = [(origin.url, origin.prefix) for origin in origins]
         if len(set(seen)) < len(seen):
             raise ValueError("origins that differ in url or prefix; use weight to give one a larger share")
+        for prefix in {origin.prefix for origin in origins}:
+            if all(origin.backup for origin in origins if origin.prefix == prefix):
+                raise ValueError(f"origins of which at least one for prefix {prefix} is no backup")
         return origins
 
     def rules(self) -> SiteRules:

@@ -283,7 +283,7 @@ class Relay:
         tried: frozenset[Backend] = frozenset()
         last = UpstreamError("no-healthy-origin", site.name, "every origin is down", sent=False)
         for _ in range(ATTEMPTS):
-            backend = backends.choose(request.path, loop.time(), tried)
+            backend = backends.choose(request.path, loop.time(), tried, request.client.address)
             if backend is None:
                 break
             try:

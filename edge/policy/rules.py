@@ -199,3 +199,8 @@ class SiteRules:
     key: KeyRules = KeyRules()
     classes: ClassRules = ClassRules()
     esi: EsiRules | None = None
+
+    @property
+    def by_country(self) -> bool:
+        """Whether anything depends on the country that a visitor is in."""
+        return self.key.buckets

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import assert_never
 from urllib.parse import urlsplit
 
-from edge.config import HealthCheck, OriginServer, Site
+from edge.config import Balance, HealthCheck, OriginServer, Site
+from edge.guard.networks import counted_as
 from edge.policy.key import normal_escapes
 from edge.sites import Sites
-from edge.upstream.balance import Turns, covers, longest
+from edge.upstream.balance import Turns, covers, least_busy, longest, steady
+from edge.upstream.contract import Standing
 from edge.upstream.health import OriginHealth
 from edge.upstream.pool import Endpoint, Pool, TlsContext, client_context
 
@@ -20,13 +23,42 @@ COMMERCE_CONNECTIONS = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Backend:
-    """One origin of one site."""
+    """One origin of one site, under one prefix. `check` is the path of its regular checks, if any."""
 
     url: str
     prefix: str
     weight: int
     pool: Pool
     health: OriginHealth
+    backup: bool = False
+    check: str | None = None
+
+    @property
+    def busy(self) -> int:
+        """Requests that it is answering for this node."""
+        return self.pool.busy
+
+
+class Group:
+    """Origins of one prefix among which requests are balanced."""
+
+    def __init__(self, balance: Balance, backends: tuple[Backend, ...]) -> None:
+        self.backends = backends
+        self._balance = balance
+        self._turns = Turns(backends)
+
+    def next(self, eligible: Callable[[Backend], bool], client: str) -> Backend | None:
+        """Who is next for `client` among the eligible; None where nobody is."""
+        match self._balance:
+            case "turns":
+                return self._turns.next(eligible)
+            case "least-connections":
+                least = least_busy(backend for backend in self.backends if eligible(backend))
+                return self._turns.next(lambda backend: backend in least)
+            case "client":
+                return steady(filter(eligible, self.backends), counted_as(client))
+            case _:
+                assert_never(self._balance)
 
 
 class SiteBackends:
@@ -36,29 +68,56 @@ class SiteBackends:
         self.site = site
         self.backends = backends
         self.commerce = commerce
-        prefixes = {backend.prefix for backend in backends}
-        self._turns = {
-            prefix: Turns([backend for backend in backends if backend.prefix == prefix])
-            for prefix in prefixes
+        self._groups = {
+            prefix: tuple(
+                Group(site.balance, group)
+                for backup in (False, True)
+                if (group := tuple(one for one in backends if one.prefix == prefix and one.backup is backup))
+            )
+            for prefix in {backend.prefix for backend in backends}
         }
 
-    def choose(self, path: str, now: float, tried: frozenset[Backend] = frozenset()) -> Backend | None:
-        """Who answers for `path` next, `tried` left out: those that are up first, then the ejected.
+    def choose(
+        self, path: str, now: float, tried: frozenset[Backend] = frozenset(), client: str = ""
+    ) -> Backend | None:
+        """Who answers `client` for `path` next, `tried` left out.
 
+        Those that are up first, backups where none of the others is, then the ejected in the same order.
         None where everyone was tried or is down.
         """
         if "%" in path:
             path = normal_escapes(path)
         if self.commerce is not None and covers(self.commerce.prefix, path):
             return None if self.commerce in tried else self.commerce
-        prefix = longest(self._turns, path)
+        prefix = longest(self._groups, path)
         if prefix is None:
             return None
-        turns = self._turns[prefix]
-        up = turns.next(lambda backend: backend not in tried and backend.health.state(now) == "up")
-        if up is not None:
-            return up
-        return turns.next(lambda backend: backend not in tried and backend.health.state(now) == "ejected")
+        for state in ("up", "ejected"):
+            for group in self._groups[prefix]:
+                found = group.next(
+                    lambda backend, wanted=state: (  # type: ignore[misc]
+                        backend not in tried and backend.health.state(now) == wanted
+                    ),
+                    client,
+                )
+                if found is not None:
+                    return found
+        return None
+
+    def standing(self, path: str, now: float) -> tuple[Standing, ...]:
+        """Those that answer for `path`, in the order in which they are thought of."""
+        if "%" in path:
+            path = normal_escapes(path)
+        if self.commerce is not None and covers(self.commerce.prefix, path):
+            chosen: tuple[Backend, ...] = (self.commerce,)
+        else:
+            prefix = longest(self._groups, path)
+            groups = () if prefix is None else self._groups[prefix]
+            chosen = tuple(backend for group in groups for backend in group.backends)
+        return tuple(
+            Standing(one.url, one.prefix, one.weight, one.backup, one.health.state(now), one.busy)
+            for one in chosen
+        )
 
 
 class Backends:
@@ -106,22 +165,25 @@ class Backends:
             pool.close()
 
     def _build(self, site: Site, before: SiteBackends | None) -> SiteBackends:
-        healths = {backend.url: backend.health for backend in before.backends} if before is not None else {}
-        made: dict[str, OriginHealth] = {}
-
-        def health(url: str) -> OriginHealth:
-            kept = healths.get(url)
-            if url not in made:
-                made[url] = (
-                    kept if kept is not None and kept.check == site.health else OriginHealth(site.health)
+        """Origins of one URL share its health, unless they are checked by paths of their own."""
+        old = () if before is None else before.backends
+        healths = {(one.url, one.check): one.health for one in old if one.health.check == site.health}
+        backends = []
+        for origin in site.origins:
+            check = origin.check or site.health.path
+            health = healths.setdefault((origin.url, check), OriginHealth(site.health))
+            backends.append(
+                Backend(
+                    origin.url,
+                    origin.prefix,
+                    origin.weight,
+                    self._pool(origin),
+                    health,
+                    origin.backup,
+                    check,
                 )
-            return made[url]
-
-        backends = tuple(
-            Backend(origin.url, origin.prefix, origin.weight, self._pool(origin), health(origin.url))
-            for origin in site.origins
-        )
-        return SiteBackends(site, backends, self._commerce(site))
+            )
+        return SiteBackends(site, tuple(backends), self._commerce(site))
 
     def _commerce(self, site: Site) -> Backend | None:
         if site.commerce is None:

@@ -20,7 +20,7 @@ class Checks:
     def __init__(self, backends: Backends, tick: float = 0.25) -> None:
         self._backends = backends
         self._tick = tick
-        self._due: dict[tuple[str, str], float] = {}
+        self._due: dict[tuple[str, str, str], float] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -37,10 +37,10 @@ class Checks:
 
     def _start_due(self, now: float) -> None:
         wanted = {
-            (backends.site.name, backend.url): (backends.site, backend)
+            (backends.site.name, backend.url, backend.check): (backends.site, backend)
             for backends in self._backends.all()
-            if backends.site.health.path is not None
             for backend in backends.backends
+            if backend.check is not None
         }
         self._due = {key: self._due.get(key, now) for key in wanted}
         for key, (site, backend) in wanted.items():
@@ -73,7 +73,7 @@ async def _check(site: Site, backend: Backend) -> None:
 async def _ask(site: Site, backend: Backend) -> int:
     """The status of the check's answer."""
     host = next((host for host in site.hosts if "*" not in host), backend.pool.endpoint.authority)
-    lines = (f"GET {site.health.path} HTTP/1.1", f"Host: {host}", "User-Agent: Tepi health check", "", "")
+    lines = (f"GET {backend.check} HTTP/1.1", f"Host: {host}", "User-Agent: Tepi health check", "", "")
     lease = await backend.pool.lease(site.health.timeout)
     try:
         head = await lease.connection.exchange("\r\n".join(lines).encode("latin-1"), None)

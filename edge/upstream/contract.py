@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from edge.http.message import Answer, Request
@@ -20,8 +22,24 @@ class UpstreamError(Exception):
         self.sent = sent
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One origin as it stands. `busy` counts the requests that it answers for this node now."""
+
+    url: str
+    prefix: str
+    weight: int
+    backup: bool
+    state: Literal["up", "ejected", "down"]
+    busy: int
+
+
 class Upstream(Protocol):
     """Fetches from a site's origins: chosen by longest path prefix, healthy first, balanced by weight."""
+
+    def standing(self, site: str, path: str) -> Sequence[Standing]:
+        """The origins of `site` that answer for `path`, for explanations."""
+        ...
 
     async def fetch(self, site: str, request: Request) -> Answer:
         """The origin's answer as it came, less hop-by-hop fields, its body a stream unless it is empty.

@@ -11,7 +11,7 @@ from edge.config import Timeouts
 from edge.http.hops import end_to_end
 from edge.http.message import Answer, Body, Fields, Line, Outcome, Request
 from edge.upstream.backends import Backend, Backends
-from edge.upstream.contract import Failure, UpstreamError
+from edge.upstream.contract import Failure, Standing, UpstreamError
 from edge.upstream.http1 import Connection, ExchangeError, Head
 from edge.upstream.pool import IDLE_SECONDS
 
@@ -38,6 +38,11 @@ class Origins:
         self._monotonic = monotonic
         self.bytes_received = 0  # bodies only, since the start
 
+    def standing(self, site: str, path: str) -> tuple[Standing, ...]:
+        """The origins of `site` that answer for `path`."""
+        backends = self._backends.of(site)
+        return () if backends is None else backends.standing(path, self._monotonic())
+
     async def fetch(self, site: str, request: Request) -> Answer:
         """The answer of an origin of `site`; see the contract."""
         backends = self._backends.of(site)
@@ -47,7 +52,7 @@ class Origins:
         tried: frozenset[Backend] = frozenset()
         last: UpstreamError | None = None
         for _ in range(ATTEMPTS):
-            backend = backends.choose(request.path, self._monotonic(), tried)
+            backend = backends.choose(request.path, self._monotonic(), tried, request.client.address)
             if backend is None:
                 break
             try:

@@ -70,6 +70,11 @@ class Pool:
         """Connections that stand or are being made."""
         return len(self._idle) + len(self._lent) + self._opening
 
+    @property
+    def busy(self) -> int:
+        """Connections that are lent or being made."""
+        return len(self._lent) + self._opening
+
     async def lease(self, seconds: float, *, idle_at_most: float = IDLE_SECONDS) -> Lease:
         """A connection within `seconds`: one that was idle for `idle_at_most`, or a new one.
 

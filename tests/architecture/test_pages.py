@@ -31,7 +31,7 @@ LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 PLACE = re.compile(r"`((?:edge|origin|control|geo|tests|bench|docs|deploy)/[a-z0-9_/.*-]+)`")
 INLINE = re.compile(r"`(make [a-z]+|tepi [a-z][^`]*)`")
 TASKS = (
-    "getting-started", "add-a-node", "purge", "explain-a-miss", "cache-rules", "dns-and-geoip",
+    "getting-started", "add-a-node", "purge", "explain-a-miss", "cache-rules", "site-rules", "dns-and-geoip",
     "limits-and-access", "logs-and-metrics", "tls", "settings", "dependencies",
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from edge.policy.rules import SiteRules
 from edge.position import ALONE, Position
 from edge.store.memory import MemoryStore
 from edge.transform.compress import Compressor
+from edge.upstream.contract import Standing
 
 T0 = 1_800_000_000.0
 
@@ -40,6 +41,9 @@ class Origin:
     script: Script
     asked: list[Request] = field(default_factory=list)
     gate: asyncio.Event | None = None
+
+    def standing(self, site: str, path: str) -> tuple[Standing, ...]:
+        return ()
 
     async def fetch(self, site: str, request: Request) -> Answer:
         self.asked.append(request)

@@ -108,6 +108,8 @@ def test_a_site_becomes_rules() -> None:
         ({"sites": [{**SITE, "origins": [{}]}]}, "sites.0.origins.0.url", "a value"),
         ({"sites": [{**SITE, "origins": [{**ORIGIN, "prefix": "/a"}]}]}, "sites.0.origins", 'prefix "/"'),
         ({"sites": [{**SITE, "origins": [ORIGIN, ORIGIN]}]}, "sites.0.origins", "differ"),
+        ({"sites": [{**SITE, "origins": [{**ORIGIN, "backup": True}]}]}, "sites.0.origins", "no backup"),
+        ({"sites": [{**SITE, "balance": "random"}]}, "sites.0.balance", "'least-connections'"),
         ({"sites": [{**SITE, "commerce": {"url": "https://x", "prefix": "/"}}]}, "sites.0.commerce.prefix",
          "other than /"),
     ],

@@ -478,3 +478,15 @@ async def test_what_is_purged_and_explained_on_the_admin_listener() -> None:
         for path in ("/healthz", "/readyz"):
             async with session.get(edge.admin + path) as response:
                 assert response.status == 200
+
+
+async def test_visitors_of_a_country_get_its_page_on_any_path() -> None:
+    place = {"buckets": {"IDR": ["ID"]}, "otherwise": "USD"}
+    script = says(b"page", "200 OK", "Cache-Control: max-age=60")
+    async with (
+        origin(script) as shop,
+        node(shop.url, site={"key": {"place": place}}, trusted_proxies=["127.0.0.1"]) as edge,
+    ):
+        for address in ("36.66.0.1", "8.8.8.8", "36.66.0.2"):
+            await edge.get("/p/kopi-gayo", X_Forwarded_For=address)
+        assert [heard.fields["tepi-variant"] for heard in shop.heard] == ["place=IDR", "place=USD"]

@@ -9,13 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.upstream.balance import Turns, covers, longest
+from edge.upstream.balance import Turns, covers, least_busy, longest, steady
 
 
 @dataclass(frozen=True)
 class Member:
     name: str
     weight: int
+    busy: int = 0
+
+    @property
+    def url(self) -> str:
+        return self.name
 
 
 A, B, C = Member("a", 5), Member("b", 1), Member("c", 1)
@@ -61,3 +66,30 @@ def test_the_longest_prefix_wins() -> None:
     assert longest(["/", "/a", "/a/b"], "/a/b/c") == "/a/b"
     assert longest(["/", "/a", "/a/b"], "/a/bc") == "/a"
     assert longest(["/a"], "/b") is None
+
+
+def test_the_least_busy_is_who_has_least_to_do_for_his_weight() -> None:
+    heavy, light, idle = Member("heavy", 4, busy=8), Member("light", 1, busy=3), Member("idle", 2, busy=4)
+    assert least_busy([heavy, light, idle]) == {heavy, idle}
+    assert least_busy([light]) == {light}
+    assert least_busy(()) == frozenset()
+
+
+CLIENTS = st.lists(st.ip_addresses().map(str), min_size=1, max_size=20)
+
+
+@given(CLIENTS, st.integers(0, 4))
+def test_a_client_keeps_his_origin_unless_it_is_that_one_which_goes(clients: list[str], gone: int) -> None:
+    members = [Member(f"http://10.0.0.{at}", 1 + at) for at in range(5)]
+    left = [member for at, member in enumerate(members) if at != gone]
+    for client in clients:
+        before = steady(members, client)
+        assert steady(list(reversed(members)), client) is before
+        assert before is members[gone] or steady(left, client) is before
+
+
+def test_clients_spread_by_weight() -> None:
+    members = [Member("http://a", 3), Member("http://b", 1)]
+    taken = Counter(member.name for at in range(4000) if (member := steady(members, f"192.0.2.{at}")))
+    assert 0.7 < taken["http://a"] / 4000 < 0.8
+    assert steady([], "192.0.2.1") is None
