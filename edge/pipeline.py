@@ -18,7 +18,7 @@ from edge.http.dates import format_date, parse_date
 from edge.http.hops import end_to_end, went_through
 from edge.http.message import Answer, Outcome, Request
 from edge.intake import Exchange, Within
-from edge.policy.classes import classify
+from edge.policy.classes import classify, mark
 from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_on_error
@@ -108,12 +108,17 @@ class Pipeline:
         x = _exchange(request, rules, started, within)
         if within is not None and x.key in within.keys:
             raise Unfit(FragmentReason.CYCLE)
+        answer = await self._answered(x)
+        line = None if rules.classes.pages is None else mark(x.kind, request, rules)
+        return answer if line is None else answer.but(fields=answer.fields.plus(line))
+
+    async def _answered(self, x: Exchange) -> Answer:
         try:
             return await self._answer(x)
         except UpstreamError as error:
             return failure(x, error)
         except Exception:
-            logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
+            logger.exception("a request ended unexpectedly", extra={"id": x.asked.id, "url": x.asked.url})
             return failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
 
     def _refusal(self, request: Request, rules: SiteRules | None) -> RefusedReason | None:
@@ -200,7 +205,7 @@ class Pipeline:
         return (
             reason in (RevalidateReason.NO_CACHE, RevalidateReason.REQUEST)
             or "authorization" in x.request.fields
-            or self._fetching.flights.is_shy(x.key, self._clock.monotonic())
+            or self._fetching.flights.why_shy(x.group, self._clock.monotonic()) is not None
         )
 
     async def _landed(
