@@ -216,7 +216,7 @@ def _build(config: EdgeConfig, identity: Identity | None, database: Database) ->
         position=lambda: node.position,
         identity=IDENTITY,
     )
-    telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received)
+    telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received, pipeline.fragments.counts)
     node = Node(sites, pipeline, Certificates(), lambda: edge.figures())
     if identity is not None and config.control is not None:
         node.fetch_certificate = _certificates_from(config.control.url, identity)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from edge.delivery import GoOn, visible
-from edge.fragments import DEFAULTS, Fragments, within
+from edge.fragments import DEFAULTS, Fragments, within_page
 from edge.http.cache_control import parse_response
 from edge.http.lists import names
 from edge.http.message import Answer, Fields, Line
@@ -100,7 +100,7 @@ class Assembly:
         return self._encoded_as_it_passes(x, status, page_fields(fields, filled.lines), page)
 
     def _put_together(self, x: Exchange, pieces: Pieces, filled: Filled) -> Assembled:
-        inner = within(x)
+        inner = within_page(x)
         return Assembled(
             pieces,
             lambda include: self.fragments.body(x, include, inner),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from edge.documents import read_toml
+from edge.esirules import EsiTable
 from edge.notation import (
     Address,
     Cidr,
@@ -156,6 +157,7 @@ class Site(Table):
         (), description="Cookies whose bearers get pages of their own, as patterns of names."
     )
     pages: PagesTable | None = Field(None, description="How pages are shared, if not by RFC 9111 alone.")
+    esi: EsiTable | None = Field(None, description="How pages are made of fragments; unset, they are not.")
     timeouts: Timeouts = Field(Timeouts(), description="How long origins may take.")
     compression: CompressionTable = Field(CompressionTable(), description="Which answers are compressed.")
 
@@ -189,6 +191,7 @@ class Site(Table):
             compression=Compression(
                 self.compression.encodings, self.compression.types, self.compression.min_size
             ),
+            esi=None if self.esi is None else self.esi.rules(),
         )
 
 

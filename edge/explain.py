@@ -7,24 +7,24 @@ from dataclasses import asdict, dataclass
 from typing import assert_never
 
 from edge.http.cache_control import ResponseDirectives
-from edge.http.cookies import cookies
 from edge.http.message import Request
 from edge.intake import Exchange
-from edge.policy.classes import Anonymous, File, Never, Page, Personal, cookie_class
+from edge.policy.classes import Class, File, Never, Page, Personal
 from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.key import url_of
 from edge.policy.keying import VARIANT
-from edge.policy.pages import is_despite
 from edge.policy.reasons import (
+    FragmentReason,
     MissReason,
     PassReason,
     RefusedReason,
     RevalidateReason,
     StaleReason,
 )
-from edge.policy.rules import PageRules, SiteRules
+from edge.policy.rules import SiteRules
 from edge.store.content import Stored
+from edge.transform.template import Hole, Include, Template, Unread, Variable, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,15 @@ class Step:
     step: str  # "site", "key", "rules", "stored", "decision"
     finding: str
     facts: Mapping[str, object]  # JSON-able
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A fragment of a page: where it is, and what would be decided about it, or why it is left out."""
+
+    include: Include
+    url: str | None
+    told: Decision | FragmentReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +97,21 @@ _MEANING: dict[str, str] = {
     PassReason.RANGE: "a part is asked for, and the whole is not stored",
     PassReason.NEVER: "a rule of the site says that this is never cached",
     PassReason.PERSONAL: "a cookie says that the answer is this visitor's own",
-    PassReason.MARKED: "the edge's marker says that this visitor has sent a form, so that he is somebody",
     RefusedReason.UNKNOWN_HOST: "no site of this node has that host",
     RefusedReason.LOOP: "CDN-Loop says that the request came through here before",
     RefusedReason.ONLY_IF_CACHED: "only-if-cached forbids to ask the origin",
     RefusedReason.METHOD_NOT_ALLOWED: "the method is not forwarded",
+    FragmentReason.URL: "its reference makes no http or https URL",
+    FragmentReason.HOST: "its host is not one of the site's",
+    FragmentReason.CYCLE: "the page would include itself",
+    FragmentReason.DEPTH: "it is too deep within other fragments",
+    FragmentReason.NUMBER: "the page has too many",
+    FragmentReason.STATUS: "its answer was no success",
+    FragmentReason.SIZE: "it is too large",
+    FragmentReason.TIME: "it took too long",
+    FragmentReason.CODING: "it came in a coding that the edge cannot undo",
+    FragmentReason.BROKEN: "it broke off",
+    FragmentReason.FAULT: "an error of the edge",
 }
 _REMEDIES: dict[str, tuple[str, ...]] = {
     MissReason.COLD: (
@@ -115,11 +134,7 @@ _REMEDIES: dict[str, tuple[str, ...]] = {
     PassReason.BODY: ("The request has no body.",),
     PassReason.PRECONDITION: ("The request has neither If-Match nor If-Unmodified-Since.",),
     PassReason.NEVER: ("The site's rule `never` does not name its path or query.",),
-    PassReason.PERSONAL: (
-        "The request bears none of the site's `bypass_cookies`.",
-        "`pages.ignore_cookies` knows its other cookies, or `pages.mark` is on.",
-    ),
-    PassReason.MARKED: ("The visitor bears no marker: it lasts `pages.mark_seconds`.",),
+    PassReason.PERSONAL: ("The request bears none of the site's `bypass_cookies`.",),
     PassReason.RANGE: ("The whole was asked for before, and is small enough to be stored.",),
     RefusedReason.ONLY_IF_CACHED: ("A fresh answer is stored.",),
 }
@@ -140,24 +155,24 @@ def refused(request: Request, reason: RefusedReason, site: str | None) -> Explan
     )
 
 
-def explain(x: Exchange, entries: Sequence[Entry], decision: Decision, now: float) -> Explanation:
-    """The story of a decision: `now` is monotonic."""
+def explain(
+    x: Exchange, entries: Sequence[Entry], decision: Decision, now: float, parts: Sequence[Part] = ()
+) -> Explanation:
+    """The story of a decision: `now` is monotonic; `parts` are the fragments of the page that it is about."""
     request, rules, key = x.asked, x.rules, x.key
     word, reason, selected = _told(decision)
     variants = tuple(_variant(entry, now, selected=entry is selected) for entry in entries)
     steps = (
         Step(
             "site",
-            f"host {request.host} belongs to site {rules.name}"
-            + (f", platform {rules.platform}" if rules.platform else ""),
-            {"host": request.host, "site": rules.name, "platform": rules.platform},
+            f"host {request.host} belongs to site {rules.name}",
+            {"host": request.host, "site": rules.name},
         ),
-        Step("kind", *_kind(x)),
-        *_cookies(x),
+        Step("kind", *_kind(x.kind)),
         Step("key", f"the key is {url_of(key)}", _key_facts(x)),
         Step("rules", "the site's caching rules", _rules(rules)),
         Step("stored", _count(len(entries)), {"variants": len(entries)}),
-        *(() if selected is None else (_directives(selected),)),
+        *(() if selected is None else (_directives(selected), *_page(selected, parts))),
         Step("decision", f"{word}: {_MEANING[reason]}" if reason else "hit: the stored answer is fresh", {}),
     )
     hit_when = _REMEDIES.get(reason, ()) if reason else ()
@@ -184,39 +199,18 @@ def _told(decision: Decision) -> tuple[str, str | None, Entry | None]:
             assert_never(decision)
 
 
-def _kind(x: Exchange) -> tuple[str, dict[str, object]]:
-    match x.kind:
+def _kind(kind: Class) -> tuple[str, dict[str, object]]:
+    match kind:
         case Never(because):
             return f"never cached: {because}", {"because": because}
         case File(rule):
             return "a file, the same for everybody", {"paths": list(rule.paths.patterns)}
         case Personal(because):
             return f"this visitor's own: {because}", {"because": because}
-        case Anonymous(pages):
-            return "a page as nobody in particular sees it, shared among all who are anonymous", _sharing(
-                x, pages
-            )
-        case Page(because):
-            return f"as RFC 9111 has it: {because}" if because else "a page like any other", {}
+        case Page():
+            return "a page like any other", {}
         case _:
-            assert_never(x.kind)
-
-
-def _sharing(x: Exchange, pages: PageRules) -> dict[str, object]:
-    return {
-        "lifetime_given": pages.seconds,
-        "no_store_overridden": is_despite(pages, x.asked),
-        "cookies_sent": [name for name, _ in cookies(x.request.fields)],
-    }
-
-
-def _cookies(x: Exchange) -> tuple[Step, ...]:
-    """What each of the request's cookies means, by name; values are nobody's business."""
-    if not x.rules.classes and not x.rules.key.cookies:
-        return ()
-    borne = {name: cookie_class(name, x.rules).value for name, _ in cookies(x.asked.fields)}
-    said = ", ".join(f"{name} ({meaning})" for name, meaning in borne.items())
-    return (Step("cookies", f"the request's cookies: {said}" if said else "no cookies", borne),)
+            assert_never(kind)
 
 
 def _key_facts(x: Exchange) -> dict[str, object]:
@@ -241,8 +235,10 @@ def _count(count: int) -> str:
 
 def _rules(rules: SiteRules) -> dict[str, object]:
     facts = asdict(rules)
-    for table in ("compression", "key", "classes"):
+    for table in ("compression", "key", "classes", "esi"):
         facts.pop(table)
+    if rules.esi is not None:
+        facts["esi"] = {"paths": list(rules.esi.paths.patterns), "depth": rules.esi.depth}
     facts["encodings"] = list(rules.compression.encodings)
     return facts
 
@@ -268,6 +264,36 @@ def _directives(entry: Entry) -> Step:
             "soft_purged": fresh.expired is not None,
         },
     )
+
+
+def _page(entry: Entry, parts: Sequence[Part]) -> tuple[Step, ...]:
+    """Of what a page is put together."""
+    content = entry.content
+    match content.template if isinstance(content, Stored) else None:
+        case Template() as template:
+            counts = [
+                f"{count} {noun}"
+                for noun, kind in (("fragments", Include), ("variables", Variable), ("holes", Hole))
+                if (count := sum(isinstance(piece, kind) for piece in template.pieces))
+            ]
+            finding = f"put together for each visitor, with {', '.join(counts) or 'nothing of his own'}"
+            facts: dict[str, object] = {"because": template.why, "holes": sorted(template.holes)}
+            for number, part in enumerate(parts, 1):
+                facts[f"fragment {number}"] = _part(part)
+            return (Step("page", finding, facts),)
+        case Unread(why=why):
+            return (Step("page", "put together for each visitor, and still arriving", {"because": why}),)
+        case _:
+            return ()
+
+
+def _part(part: Part) -> str:
+    alt = "" if part.include.alt is None else f", else {written(part.include.alt)}"
+    where = f"{part.url or written(part.include.src)}{alt}"
+    if isinstance(part.told, FragmentReason):
+        return f"{where}: left out, {_MEANING[part.told]}"
+    word, reason, _ = _told(part.told)
+    return f"{where}: {word}" + (f" ({reason})" if reason else "")
 
 
 def _variant(entry: Entry, now: float, *, selected: bool) -> StoredVariant:

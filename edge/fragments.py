@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -16,9 +16,9 @@ from edge.policy.reasons import FragmentReason
 from edge.policy.rules import EsiRules
 from edge.policy.validation import PRECONDITIONS
 from edge.store.fill import Cut
-from edge.telemetry import without_secrets
+from edge.telemetry import Gauge, without_secrets
 from edge.transform.compress import decode
-from edge.transform.template import Include, Reference
+from edge.transform.template import Include, Reference, written
 from edge.transform.variables import in_reference
 from edge.upstream.collapse import close
 from edge.upstream.contract import UpstreamError
@@ -56,6 +56,15 @@ class Fragments:
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     cookies: Counter[str] = field(default_factory=Counter)
 
+    def counts(self) -> Iterator[Gauge]:
+        """For metrics."""
+        for (site, result), count in self.asked.items():
+            labels = {"site": site, "result": result}
+            yield Gauge("fragments", "Fragments of pages, by what became of them.", count, labels)
+        for site, count in self.cookies.items():
+            text = "Cookies that came with fragments, and went nowhere."
+            yield Gauge("fragment_cookies_dropped", text, count, {"site": site})
+
     async def body(self, x: Exchange, include: Include, within: Within) -> bytes:
         """What stands in `include`'s place on the page of `x`: the fragment, its alternative, or nothing."""
         failed: list[str] = []
@@ -76,9 +85,7 @@ class Fragments:
     async def _one(self, x: Exchange, reference: Reference, within: Within) -> bytes | FragmentReason:
         rules = x.rules.esi or DEFAULTS
         try:
-            request = request_for(x.asked, in_reference(reference, x.asked, rules.cookies))
-            if len(within.keys) > rules.depth:
-                raise Unfit(FragmentReason.DEPTH)
+            request = request_for(x, reference, within)
             async with asyncio.timeout(rules.seconds):
                 answer = await self.ask(request, within)
                 body = await self._taken(answer, rules.size)
@@ -123,13 +130,13 @@ class Fragments:
             extra={
                 "id": x.asked.id,
                 "page": without_secrets(x.asked.url),
-                "fragment": without_secrets(shown(include.src)),
+                "fragment": without_secrets(written(include.src)),
                 "why": ", ".join(failed),
             },
         )
 
 
-def within(x: Exchange) -> Within:
+def within_page(x: Exchange) -> Within:
     """What fragments of the page of `x` are within."""
     outer = x.within
     if outer is None:
@@ -138,7 +145,15 @@ def within(x: Exchange) -> Within:
     return replace(outer, keys=(*outer.keys, x.key))
 
 
-def request_for(page: Request, reference: str) -> Request:
+def request_for(x: Exchange, reference: Reference, within: Within) -> Request:
+    """The request for a fragment of the page of `x`, one level deeper than it is. Raises Unfit."""
+    rules = x.rules.esi or DEFAULTS
+    if len(within.keys) > rules.depth:
+        raise Unfit(FragmentReason.DEPTH)
+    return resolved(x.asked, in_reference(reference, x.asked, rules.cookies))
+
+
+def resolved(page: Request, reference: str) -> Request:
     """The request for a fragment that the page answering `page` refers to. Raises Unfit.
 
     It is the visitor's own, as if his browser had asked; credentials go to the page's host alone.
@@ -168,13 +183,6 @@ def request_for(page: Request, reference: str) -> Request:
         fields=fields,
         body=None,
         on_interim=None,
-    )
-
-
-def shown(reference: Reference) -> str:
-    """`reference` as its author wrote it, near enough for people."""
-    return "".join(
-        part.decode("latin-1") if isinstance(part, bytes) else f"$({part.name})" for part in reference
     )
 
 

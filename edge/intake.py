@@ -7,19 +7,20 @@ from dataclasses import dataclass, replace
 
 from edge.http.hops import end_to_end
 from edge.http.message import Answer, Fields, Request
-from edge.policy.classes import Class, for_all, is_for_all
+from edge.policy.classes import Class
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, dated
-from edge.policy.keying import VARIANT
-from edge.policy.pages import ungiven
 from edge.policy.reasons import NotStored
 from edge.policy.rules import SiteRules
 from edge.policy.storing import COOKIES, judge, left_out, make_entry
+from edge.policy.surrogate import esi_because
 from edge.policy.validation import updated
 from edge.purge import PurgeLog
 from edge.store.content import Stored
 from edge.store.fill import Fill
 from edge.store.memory import MemoryStore
+from edge.transform.esi import EsiParser
+from edge.transform.template import Unread
 from edge.upstream.collapse import Flight, Flights, Origin, Own, Shared, close
 
 
@@ -54,21 +55,6 @@ class Exchange:
     asked: Request
     within: Within | None = None
 
-    @property
-    def group(self) -> str:
-        """The key and the site's own variant: whose answers prove shareable, or not, together."""
-        return f"{self.key}\x00{self.request.fields.get(VARIANT) or ''}"
-
-    @property
-    def by_variant(self) -> bool:
-        """Whether the site tells variants apart that Vary does not name."""
-        return self.rules.key.varies or self.rules.classes.pages is not None
-
-
-def is_disguised(x: Exchange) -> bool:
-    """Whether the visitor's own request differs from the one that is sent for everybody's sake."""
-    return is_for_all(x.kind) and x.asked.fields.get("cookie") != x.request.fields.get("cookie")
-
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -100,15 +86,16 @@ class Intake:
         """
         body = heard.answer.body
         too_large = self._is_too_large(heard.answer.fields)
+        template = unread(x, heard.answer.status, heard.answer.fields)
         if isinstance(body, bytes):
-            content = Stored(body)
+            content = Stored(body, template=template)
         else:
-            content = Stored(None, Fill(0 if too_large else self._store.max_object))
+            content = Stored(None, Fill(0 if too_large else self._store.max_object), template)
         entry = _entry(flight, x, heard, fresh, content)
         mark = self._log.struck(flight.order, entry.key, entry.site, entry.tags)
         if mark is not None and not mark.soft:
             return NotStored.PURGED
-        self._flights.note_shareable(x.group)
+        self._flights.note_shareable(x.key)
         flight.land(
             Shared(entry, heard.origin, stored=not too_large, own_lines=left_out(heard.answer.fields))
         )
@@ -133,11 +120,7 @@ class Intake:
         newer = dated(end_to_end(heard.answer.fields), heard.timing)
         if not x.rules.share_set_cookie:
             newer = newer.without(*COOKIES)
-        shaped = for_all(x.kind, x.request, stale.status, updated(ungiven(stale.fields), newer))
-        if isinstance(shaped, NotStored):
-            self._store.drop(stale)
-            return shaped
-        merged = shaped
+        merged = updated(stale.fields, newer)
         x = replace(x, request=replace(x.request, method="GET"))
         fresh = judge(x.request, stale.status, merged, heard.timing, x.rules)
         content = stale.content
@@ -192,8 +175,15 @@ def _entry(flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, content:
         site=x.rules.name,
         order=flight.order,
         position=flight.position,
-        by_variant=x.by_variant,
+        by_variant=x.rules.key.varies,
     )
+
+
+def unread(x: Exchange, status: int, fields: Fields) -> Unread | None:
+    """How the body of an answer is to be taken apart, if it is to be."""
+    rules = x.rules.esi
+    why = None if rules is None else esi_because(rules, x.request.path, status, fields)
+    return None if why is None else Unread(EsiParser, why)
 
 
 def own_of(x: Exchange, stale: Entry, heard: Heard, reason: NotStored) -> Own | None:

@@ -13,12 +13,12 @@ from edge.clock import Clock
 from edge.delivery import Delivery
 from edge.explain import Explanation
 from edge.fetching import Fetching
-from edge.fragments import Fragments, Unfit
+from edge.fragments import Fragments, Unfit, request_for, within_page
 from edge.http.dates import format_date, parse_date
 from edge.http.hops import end_to_end, went_through
 from edge.http.message import Answer, Outcome, Request
-from edge.intake import Exchange, Within
-from edge.policy.classes import classify, mark
+from edge.intake import Exchange, Within, unread
+from edge.policy.classes import classify
 from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_on_error
@@ -45,6 +45,7 @@ from edge.sealing import sealed
 from edge.store.content import Stored
 from edge.store.memory import MemoryStore
 from edge.transform.compress import Compressor
+from edge.transform.template import Include, Template
 from edge.upstream.collapse import Excused, Failed, Landing, Origin, Own, Shared
 from edge.upstream.contract import Upstream, UpstreamError
 
@@ -88,38 +89,35 @@ class Pipeline:
         )
         self._purging = Purging(sites, store, self._fetching, on_background)
 
-    async def handle(self, request: Request) -> Answer:
-        """Answer `request`; never raises but for cancellation."""
+    async def handle(self, request: Request, within: Within | None = None) -> Answer:
+        """Answer `request`; never raises but for cancellation, and Unfit if it is for a part of a page."""
         started = self._clock.monotonic()
-        answer = await self._handled(request, started, None)
+        rules = self._sites(host_name(request.host))
+        refused = self._refusal(request, rules)
+        if refused is not None or rules is None:
+            answer = refusal(refused or RefusedReason.UNKNOWN_HOST, rules)
+        else:
+            x = _exchange(request, rules, started, within)
+            try:
+                answer = await self._answer(x)
+            except UpstreamError as error:
+                answer = failure(x, error)
+            except Exception:
+                logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
+                answer = failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
         return sealed(answer, request, self._identity, (self._clock.monotonic() - started) * 1000)
 
     async def _fragment(self, request: Request, within: Within) -> Answer:
         """Answer `request` for a part of a page. Raises Unfit where it must not be one."""
-        return await self._handled(request, self._clock.monotonic(), within)
+        self._rules_of(request, within)
+        return await self.handle(request, within)
 
-    async def _handled(self, request: Request, started: float, within: Within | None) -> Answer:
+    def _rules_of(self, request: Request, within: Within) -> SiteRules:
+        """The rules for a part of a page: those of its own site, or Unfit is raised."""
         rules = self._sites(host_name(request.host))
-        if within is not None and (rules is None or rules.name != within.site):
+        if rules is None or rules.name != within.site:
             raise Unfit(FragmentReason.HOST)
-        refused = self._refusal(request, rules)
-        if refused is not None or rules is None:
-            return refusal(refused or RefusedReason.UNKNOWN_HOST, rules)
-        x = _exchange(request, rules, started, within)
-        if within is not None and x.key in within.keys:
-            raise Unfit(FragmentReason.CYCLE)
-        answer = await self._answered(x)
-        line = None if rules.classes.pages is None else mark(x.kind, request, rules)
-        return answer if line is None else answer.but(fields=answer.fields.plus(line))
-
-    async def _answered(self, x: Exchange) -> Answer:
-        try:
-            return await self._answer(x)
-        except UpstreamError as error:
-            return failure(x, error)
-        except Exception:
-            logger.exception("a request ended unexpectedly", extra={"id": x.asked.id, "url": x.asked.url})
-            return failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
+        return rules
 
     def _refusal(self, request: Request, rules: SiteRules | None) -> RefusedReason | None:
         """Why the edge will not take the request any further, or None."""
@@ -205,7 +203,7 @@ class Pipeline:
         return (
             reason in (RevalidateReason.NO_CACHE, RevalidateReason.REQUEST)
             or "authorization" in x.request.fields
-            or self._fetching.flights.why_shy(x.group, self._clock.monotonic()) is not None
+            or self._fetching.flights.is_shy(x.key, self._clock.monotonic())
         )
 
     async def _landed(
@@ -281,7 +279,12 @@ class Pipeline:
         if date is None:
             date = int(self._clock.wall())
             fields = fields.replaced("Date", format_date(date))
-        own = await self._delivery.own(x.request, answer.but(fields=fields), x.rules.compression, date)
+        answer = answer.but(fields=fields)
+        template = unread(x, answer.status, fields)
+        if template is not None:
+            own = await self._assembly.own(x, answer, template)
+        else:
+            own = await self._delivery.own(x.request, answer, x.rules.compression, date)
         verdict = "pass" if isinstance(reason, PassReason) else "miss"
         outcome = _outcome(verdict, reason, origin, stored=False)
         return own.but(outcome=replace(outcome, site=x.rules.name, key=x.key, detail=why))
@@ -316,7 +319,28 @@ class Pipeline:
         x = _exchange(request, rules, now)
         entries = self._fetching.candidates(x.key)
         decision = lookup(x.request, entries, rules, now, self._fetching.trusted, x.kind)
-        return story.explain(x, entries, decision, now)
+        return story.explain(x, entries, decision, now, self._parts(x, decision))
+
+    def _parts(self, x: Exchange, decision: Decision) -> list[story.Part]:
+        """The fragments of the stored page that `decision` is about."""
+        content = decision.entry.content if isinstance(decision, Hit | Stale | Revalidate) else None
+        template = content.template if isinstance(content, Stored) else None
+        return [
+            self._part(x, piece)
+            for piece in (template.pieces if isinstance(template, Template) else ())
+            if isinstance(piece, Include)
+        ]
+
+    def _part(self, x: Exchange, include: Include) -> story.Part:
+        url = None
+        try:
+            inner = within_page(x)
+            request = request_for(x, include.src, inner)
+            url = request.url
+            part = _exchange(request, self._rules_of(request, inner), x.started, inner)
+        except Unfit as unfit:
+            return story.Part(include, url, unfit.reason)
+        return story.Part(include, url, self._decide(part))
 
     async def purge(self, purge: Purge, at: Position, *, dry_run: bool = False) -> int:
         """Forget what matches, fills under way included; the number of entries found.
@@ -331,9 +355,13 @@ class Pipeline:
 
 
 def _exchange(request: Request, rules: SiteRules, started: float, within: Within | None = None) -> Exchange:
+    """`request` as the cache sees it. Raises Unfit where a page would become a part of itself."""
     kind = classify(request, rules)
     seen = keyed(request, rules, kind)
-    return Exchange(seen, rules, key_of(seen), started, kind, request, within)
+    key = key_of(seen)
+    if within is not None and key in within.keys:
+        raise Unfit(FragmentReason.CYCLE)
+    return Exchange(seen, rules, key, started, kind, request, within)
 
 
 def _outcome(verdict: str, reason: ForwardReason, origin: Origin, *, stored: bool) -> Outcome:

@@ -61,7 +61,7 @@ class _Series:
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """What is measured rather than counted. `name` goes without the `tepi_edge_`."""
+    """What somebody else measures, or counts. `name` goes without the `tepi_edge_`."""
 
     name: str
     help: str
@@ -72,10 +72,16 @@ class Gauge:
 class Telemetry(Collector):
     """Counts every answer. Plain numbers, turned into metrics only when somebody asks."""
 
-    def __init__(self, gauges: Callable[[], Iterable[Gauge]], bytes_origin: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        gauges: Callable[[], Iterable[Gauge]],
+        bytes_origin: Callable[[], int],
+        counts: Callable[[], Iterable[Gauge]] = tuple,
+    ) -> None:
         self._series: dict[tuple[str, str, int], _Series] = {}
         self._gauges = gauges
         self._bytes_origin = bytes_origin
+        self._counts = counts
 
     def count(self, finished: Finished) -> None:
         """Counts one answer."""
@@ -136,14 +142,20 @@ class Telemetry(Collector):
         yield CounterMetricFamily(
             "tepi_edge_origin_received_bytes", "Body bytes from origins.", value=self._bytes_origin()
         )
-        families: dict[str, GaugeMetricFamily] = {}
-        for gauge in self._gauges():
-            family = families.get(gauge.name)
-            if family is None:
-                family = GaugeMetricFamily(f"tepi_edge_{gauge.name}", gauge.help, labels=list(gauge.labels))
-                families[gauge.name] = family
-            family.add_metric(list(gauge.labels.values()), gauge.value)
-        yield from families.values()
+        yield from _families(GaugeMetricFamily, self._gauges())
+        yield from _families(CounterMetricFamily, self._counts())
+
+
+def _families(
+    kind: type[GaugeMetricFamily] | type[CounterMetricFamily], figures: Iterable[Gauge]
+) -> Iterable[Metric]:
+    families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
+    for one in figures:
+        family = families.get(one.name)
+        if family is None:
+            family = families[one.name] = kind(f"tepi_edge_{one.name}", one.help, labels=list(one.labels))
+        family.add_metric(list(one.labels.values()), one.value)
+    return families.values()
 
 
 def _cumulative(buckets: list[int]) -> Iterator[tuple[str, float]]:

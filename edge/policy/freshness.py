@@ -13,7 +13,9 @@ from edge.policy.reasons import StaleReason
 from edge.policy.rules import SiteRules
 from edge.policy.statuses import HEURISTICALLY_CACHEABLE
 
-TARGETED = ("tepi-cache-control", "cdn-cache-control")  # RFC 9213 §2.2: the most specific first
+# Surrogate-Control in RFC 9213's words, on sites that have ESI (`surrogate.obeyed`).
+SURROGATE = "tepi-surrogate-control"
+TARGETED = ("tepi-cache-control", "cdn-cache-control", SURROGATE)  # RFC 9213 §2.2: the most specific first
 HEURISTIC_FRACTION = 0.1  # of the time since Last-Modified (§4.2.2)
 HEURISTIC_LIMIT = 86_400.0  # a day
 

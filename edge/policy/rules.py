@@ -203,4 +203,4 @@ class SiteRules:
     @property
     def by_country(self) -> bool:
         """Whether anything depends on the country that a visitor is in."""
-        return self.key.buckets
+        return self.key.buckets or self.esi is not None

@@ -16,8 +16,7 @@ UNDERSTOOD = frozenset(
 # Codes that mean something only together with the request that they answer.
 NEVER_STORED = frozenset({206, 304, 416})
 
-# RFC 9110 §9.2.1, and those that are registered as safe.
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.1
 
 
 def is_error(status: int) -> bool:

@@ -9,7 +9,7 @@ from edge.http.message import Fields
 # Each platform has its own field for the same thing; no visitor sees any of them.
 TAG_FIELDS = ("cache-tag", "surrogate-key", "xkey", "x-magento-tags")
 # CDN-Cache-Control stays: it speaks to every CDN on the way, and another may stand before us (RFC 9213 §3.1).
-HIDDEN_FIELDS = frozenset({*TAG_FIELDS, "surrogate-control", "tepi-cache-control"})
+HIDDEN_FIELDS = frozenset({*TAG_FIELDS, "surrogate-control", "tepi-cache-control", "tepi-surrogate-control"})
 _SEPARATOR = re.compile(r"[,\s]+")
 
 

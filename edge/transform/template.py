@@ -28,6 +28,13 @@ class Variable:
 Reference = tuple[bytes | Variable, ...]  # a URI reference, its variables to be filled in
 
 
+def written(reference: Reference) -> str:
+    """`reference` as its author wrote it, near enough for people."""
+    return "".join(
+        part.decode("latin-1") if isinstance(part, bytes) else f"$({part.name})" for part in reference
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Include:
     """A fragment, asked for as a request of its own; `alt` where that fails.

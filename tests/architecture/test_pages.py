@@ -15,6 +15,7 @@ from control.cli import main
 from control.settings import ControlSettings
 from edge.config import EdgeConfig
 from edge.policy.reasons import (
+    FragmentReason,
     MissReason,
     NotStored,
     PassReason,
@@ -32,7 +33,7 @@ PLACE = re.compile(r"`((?:edge|origin|control|geo|tests|bench|docs|deploy)/[a-z0
 INLINE = re.compile(r"`(make [a-z]+|tepi [a-z][^`]*)`")
 TASKS = (
     "getting-started", "add-a-node", "purge", "explain-a-miss", "cache-rules", "site-rules", "dns-and-geoip",
-    "limits-and-access", "logs-and-metrics", "tls", "settings", "dependencies",
+    "limits-and-access", "logs-and-metrics", "esi", "tls", "settings", "dependencies",
 )  # fmt: skip
 
 
@@ -118,6 +119,7 @@ def test_every_dependency_at_run_time_is_used() -> None:
 def test_every_reason_is_explained() -> None:
     page = (ROOT / "docs" / "explain-a-miss.md").read_text(encoding="utf-8")
     kinds: tuple[type[StrEnum], ...] = (
+        FragmentReason,
         MissReason,
         RevalidateReason,
         StaleReason,

@@ -12,7 +12,7 @@ import brotli
 import pytest
 
 from edge.assembly import Assembly, Filled, page_fields
-from edge.fragments import Unfit, request_for
+from edge.fragments import Unfit, resolved
 from edge.http.message import Answer, Client, Fields, Request
 from edge.intake import Exchange
 from edge.policy.patterns import Patterns
@@ -193,7 +193,7 @@ async def test_holes_are_filled_before_the_head_goes_out() -> None:
     ],
 )
 def test_a_reference_is_read_as_a_browser_would(reference: str, url: str) -> None:
-    made = request_for(make_request("/p/1?q=1"), reference)
+    made = resolved(make_request("/p/1?q=1"), reference)
     assert (made.url, made.fields.get("host")) == (url, made.host)
 
 
@@ -204,19 +204,19 @@ def test_a_reference_is_read_as_a_browser_would(reference: str, url: str) -> Non
 )  # fmt: skip
 def test_a_reference_that_is_no_http_url_is_refused(reference: str) -> None:
     with pytest.raises(Unfit, match="bad-url"):
-        request_for(make_request("/p/1"), reference)
+        resolved(make_request("/p/1"), reference)
 
 
 def test_a_fragment_is_asked_for_as_the_visitor_but_not_for_a_part_or_a_condition() -> None:
     said = {"Cookie": "a=1", "Authorization": "Basic x", "Range": "bytes=0-1", "If-None-Match": "*",
             "Accept-Encoding": "br", "Accept-Language": "id", "Host": "shop.test"}  # fmt: skip
     page = make_request("/p/1", said, method="POST", body=b"x")
-    near, far = request_for(page, "/a").fields, request_for(page, "http://www.shop.test/a").fields
+    near, far = resolved(page, "/a").fields, resolved(page, "http://www.shop.test/a").fields
     kept = [("Host", "shop.test"), ("Cookie", "a=1"), ("Authorization", "Basic x"), ("Accept-Language", "id"),
             ("Accept-Encoding", "identity")]  # fmt: skip
     assert list(near) == kept
     assert list(far) == [("Host", "www.shop.test"), *kept[3:]]
-    assert request_for(page, "/a").body is None
+    assert resolved(page, "/a").body is None
 
 
 async def test_another_sites_host_is_never_asked() -> None:
