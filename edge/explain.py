@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import assert_never
 
 from edge.http.cache_control import ResponseDirectives
+from edge.http.cookies import cookies
 from edge.http.message import Request
 from edge.intake import Exchange
-from edge.policy.classes import Class, File, Never, Page, Personal
+from edge.policy.classes import Anonymous, File, Never, Page, Personal, cookie_class
 from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.key import url_of
 from edge.policy.keying import VARIANT
+from edge.policy.pages import is_despite
 from edge.policy.reasons import (
     FragmentReason,
     MissReason,
@@ -22,7 +24,7 @@ from edge.policy.reasons import (
     RevalidateReason,
     StaleReason,
 )
-from edge.policy.rules import SiteRules
+from edge.policy.rules import PageRules, SiteRules
 from edge.store.content import Stored
 from edge.transform.template import Hole, Include, Template, Unread, Variable, written
 
@@ -97,6 +99,7 @@ _MEANING: dict[str, str] = {
     PassReason.RANGE: "a part is asked for, and the whole is not stored",
     PassReason.NEVER: "a rule of the site says that this is never cached",
     PassReason.PERSONAL: "a cookie says that the answer is this visitor's own",
+    PassReason.MARKED: "the edge's marker says that this visitor has sent a form, so that he is somebody",
     RefusedReason.UNKNOWN_HOST: "no site of this node has that host",
     RefusedReason.LOOP: "CDN-Loop says that the request came through here before",
     RefusedReason.ONLY_IF_CACHED: "only-if-cached forbids to ask the origin",
@@ -134,7 +137,11 @@ _REMEDIES: dict[str, tuple[str, ...]] = {
     PassReason.BODY: ("The request has no body.",),
     PassReason.PRECONDITION: ("The request has neither If-Match nor If-Unmodified-Since.",),
     PassReason.NEVER: ("The site's rule `never` does not name its path or query.",),
-    PassReason.PERSONAL: ("The request bears none of the site's `bypass_cookies`.",),
+    PassReason.PERSONAL: (
+        "The request bears none of the site's `bypass_cookies`.",
+        "`pages.ignore_cookies` knows its other cookies, or `pages.mark` is on.",
+    ),
+    PassReason.MARKED: ("The visitor bears no marker: it lasts `pages.mark_seconds`.",),
     PassReason.RANGE: ("The whole was asked for before, and is small enough to be stored.",),
     RefusedReason.ONLY_IF_CACHED: ("A fresh answer is stored.",),
 }
@@ -165,10 +172,12 @@ def explain(
     steps = (
         Step(
             "site",
-            f"host {request.host} belongs to site {rules.name}",
-            {"host": request.host, "site": rules.name},
+            f"host {request.host} belongs to site {rules.name}"
+            + (f", platform {rules.platform}" if rules.platform else ""),
+            {"host": request.host, "site": rules.name, "platform": rules.platform},
         ),
-        Step("kind", *_kind(x.kind)),
+        Step("kind", *_kind(x)),
+        *_cookies(x),
         Step("key", f"the key is {url_of(key)}", _key_facts(x)),
         Step("rules", "the site's caching rules", _rules(rules)),
         Step("stored", _count(len(entries)), {"variants": len(entries)}),
@@ -199,18 +208,39 @@ def _told(decision: Decision) -> tuple[str, str | None, Entry | None]:
             assert_never(decision)
 
 
-def _kind(kind: Class) -> tuple[str, dict[str, object]]:
-    match kind:
+def _kind(x: Exchange) -> tuple[str, dict[str, object]]:
+    match x.kind:
         case Never(because):
             return f"never cached: {because}", {"because": because}
         case File(rule):
             return "a file, the same for everybody", {"paths": list(rule.paths.patterns)}
         case Personal(because):
             return f"this visitor's own: {because}", {"because": because}
-        case Page():
-            return "a page like any other", {}
+        case Anonymous(pages):
+            return "a page as nobody in particular sees it, shared among all who are anonymous", _sharing(
+                x, pages
+            )
+        case Page(because):
+            return f"as RFC 9111 has it: {because}" if because else "a page like any other", {}
         case _:
-            assert_never(kind)
+            assert_never(x.kind)
+
+
+def _sharing(x: Exchange, pages: PageRules) -> dict[str, object]:
+    return {
+        "lifetime_given": pages.seconds,
+        "no_store_overridden": is_despite(pages, x.asked),
+        "cookies_sent": [name for name, _ in cookies(x.request.fields)],
+    }
+
+
+def _cookies(x: Exchange) -> tuple[Step, ...]:
+    """What each of the request's cookies means, by name; values are nobody's business."""
+    if not x.rules.classes and not x.rules.key.cookies:
+        return ()
+    borne = {name: cookie_class(name, x.rules).value for name, _ in cookies(x.asked.fields)}
+    said = ", ".join(f"{name} ({meaning})" for name, meaning in borne.items())
+    return (Step("cookies", f"the request's cookies: {said}" if said else "no cookies", borne),)
 
 
 def _key_facts(x: Exchange) -> dict[str, object]:

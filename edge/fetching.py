@@ -14,12 +14,12 @@ from edge.http.etags import parse_etag
 from edge.http.forwarding import towards_commerce, towards_origin
 from edge.http.message import Answer, Request
 from edge.http.ranges import content_range
-from edge.intake import Exchange, Heard, Intake, own_of
-from edge.policy.classes import File, as_file, is_the_file
+from edge.intake import Exchange, Heard, Intake, is_disguised, own_of
+from edge.policy.classes import for_all, is_for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, usable_on_error
 from edge.policy.invalidation import invalidated, is_unsafe
-from edge.policy.keying import VARIANT, spelled
+from edge.policy.keying import spelled, variant_of
 from edge.policy.reasons import NotStored
 from edge.policy.statuses import is_error
 from edge.policy.storing import COOKIES, judge
@@ -59,6 +59,7 @@ _LASTING = frozenset(
         NotStored.BORN_STALE,
         NotStored.VARY_STAR,
         NotStored.NO_FILE,
+        NotStored.REDIRECT,
     }
 )
 # These say nothing against what was stored before.
@@ -163,7 +164,13 @@ class Fetching:
         """Ask by HEAD. A 200 updates what is stored, or tells that it is obsolete (RFC 9111 §4.3.5)."""
         flight = self._flight((x.key, ()))
         try:
-            heard = await self._ask(x, _plain(unconditional(x.asked)))
+            heard = await self._ask(x, _plain(unconditional(x.request)))
+            if is_for_all(x.kind):
+                shared, fresh = _judged(x, heard)
+                if isinstance(fresh, NotStored):
+                    own = await self._own(x, heard, fresh)
+                    return own.answer, own.origin
+                heard = shared
             if stale is not None and is_whole(stale) and heard.answer.status == stale.status == 200:
                 if confirmed_by_head(stale, heard.answer.fields):
                     self._intake.freshen(flight, x, stale, heard)
@@ -218,7 +225,7 @@ class Fetching:
         asked = self._clock.monotonic()
         request = replace(request, query=x.asked.query)  # the key's spelling is ours alone
         outbound = towards_origin(request, self._identity)
-        variant = x.request.fields.get(VARIANT)
+        variant = variant_of(x.asked, x.rules.key)
         if variant is not None:
             outbound = replace(outbound, fields=outbound.fields.plus(("Tepi-Variant", variant)))
         prefix = x.rules.commerce_prefix
@@ -253,6 +260,11 @@ class Fetching:
             flight.land(Failed(UpstreamError("reset", flight.key[0], "the fetch was given up", sent=True)))
 
     async def _fetch(self, flight: Flight, x: Exchange, stale: Entry | None) -> None:
+        why_shy = self.flights.why_shy(x.group, self._clock.monotonic()) if stale is None else None
+        if why_shy is not None and is_disguised(x):
+            heard = await self._ask(x, _plain(unconditional(x.asked)))
+            flight.land(Own(heard.answer, heard.origin, why_shy))
+            return
         asked_about = stale if stale is not None and is_whole(stale) and can_ask(stale) else None
         plain = unconditional(x.request)
         heard = await self._ask(x, _plain(plain if asked_about is None else asking(x.request, asked_about)))
@@ -264,28 +276,24 @@ class Fetching:
                     return
             # The 304 speaks of another representation than ours: ask for the whole (RFC 9111 §4.3.3).
             heard = await self._ask(x, _plain(plain))
-        if isinstance(x.kind, File) and heard.answer.status < 500:
-            if not is_the_file(x.kind.rule, heard.answer.status, heard.answer.fields):
-                await self._disown(flight, x, stale, await self._not_the_file(x, heard))
-                return
-            heard = replace(heard, answer=heard.answer.but(fields=as_file(x.kind.rule, heard.answer.fields)))
         answer = heard.answer
         if stale is not None and is_error(answer.status) and self.excuses(stale, heard.timing.heard):
             await close(answer.body)
             flight.land(Excused(heard.origin))
             return
-        fresh = judge(x.request, answer.status, answer.fields, heard.timing, x.rules)
+        shared, fresh = _judged(x, heard)
         if isinstance(fresh, NotStored):
-            await self._disown(flight, x, stale, Own(answer, heard.origin, fresh))
+            own = await self._own(x, heard, fresh) if flight.owner_aboard else heard
+            await self._disown(flight, x, stale, Own(own.answer, own.origin, fresh))
         else:
-            await self._take(flight, x, heard, fresh, stale)
+            await self._take(flight, x, shared, fresh, stale)
 
-    async def _not_the_file(self, x: Exchange, heard: Heard) -> Own:
-        """What came under a file's path is somebody's page: each visitor asks for his own, as himself."""
-        if "cookie" in x.asked.fields:
-            await close(heard.answer.body)
-            heard = await self._ask(x, _plain(unconditional(x.asked)))
-        return Own(heard.answer, heard.origin, NotStored.NO_FILE)
+    async def _own(self, x: Exchange, heard: Heard, why: NotStored) -> Heard:
+        """What was asked for everybody's sake is not for everybody: the visitor's own, asked as himself."""
+        if heard.answer.status >= 500 or why is NotStored.PURGED or not is_disguised(x):
+            return heard
+        await close(heard.answer.body)
+        return await self._ask(x, _plain(unconditional(x.asked)))
 
     def excuses(self, stale: Entry, now: float) -> bool:
         """Whether `stale` may stand in for an error that the origin answered."""
@@ -295,10 +303,11 @@ class Fetching:
     def _confirmed(self, flight: Flight, x: Exchange, stale: Entry, heard: Heard) -> Landing | None:
         """The origin says that `stale` still holds. None if it may not be kept, and the whole is gone."""
         newer = self._intake.freshen(flight, x, stale, heard)
+        for_all = is_for_all(x.kind)
         if isinstance(newer, NotStored):
-            return own_of(x, stale, heard, newer)
+            return None if for_all else own_of(x, stale, heard, newer)
         cookies: tuple[tuple[str, str], ...] = ()
-        if not x.rules.share_set_cookie:
+        if not x.rules.share_set_cookie and not for_all:
             cookies = tuple(line for line in heard.answer.fields.lines if line[0].lower() in COOKIES)
         return Shared(newer, heard.origin, revalidated=True, own_lines=cookies)
 
@@ -312,12 +321,25 @@ class Fetching:
     async def _disown(self, flight: Flight, x: Exchange, stale: Entry | None, own: Own) -> None:
         """The answer is for its asker alone."""
         if own.reason in _LASTING:
-            self.flights.note_shy(x.key, self._clock.monotonic() + SHY_SECONDS)
+            self.flights.note_shy(x.group, self._clock.monotonic() + SHY_SECONDS, own.reason)
         if stale is not None and own.reason not in _OF_THE_ASKER and own.answer.status < 500:
             self._store.drop(stale)
         flight.land(own)
         if not flight.owner_aboard:
             await close(own.answer.body)
+
+
+def _judged(x: Exchange, heard: Heard) -> tuple[Heard, Freshness | NotStored]:
+    """What came as everybody may have it, and the freshness under which it is kept, or why it is not."""
+    answer = heard.answer
+    fields = (
+        answer.fields if answer.status >= 500 else for_all(x.kind, x.request, answer.status, answer.fields)
+    )
+    if isinstance(fields, NotStored):
+        return heard, fields
+    request = replace(x.request, method="GET") if x.request.method == "HEAD" else x.request
+    fresh = judge(request, answer.status, fields, heard.timing, x.rules)
+    return replace(heard, answer=answer.but(fields=fields)), fresh
 
 
 def is_whole(entry: Entry) -> bool:

@@ -205,13 +205,16 @@ class Front:
 
 def _wants_websocket(request: Request) -> bool:
     """RFC 6455 §4.1. Other upgrades are answered as if nobody had asked (RFC 9110 §7.8)."""
-    upgrade = request.fields.get("upgrade")
+    fields = request.fields
+    upgrade = fields.get("upgrade")
     return (
         upgrade is not None
         and request.method == "GET"
         and request.version == "1.1"
+        and "transfer-encoding" not in fields
+        and fields.get("content-length") in (None, "0")
         and "websocket" in names(upgrade)
-        and "upgrade" in names(request.fields.get("connection") or "")
+        and "upgrade" in names(fields.get("connection") or "")
     )
 
 

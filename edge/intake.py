@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 from edge.http.hops import end_to_end
 from edge.http.message import Answer, Fields, Request
-from edge.policy.classes import Class
+from edge.policy.classes import Class, for_all, is_for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, dated
+from edge.policy.keying import VARIANT
+from edge.policy.pages import ungiven
 from edge.policy.reasons import NotStored
 from edge.policy.rules import SiteRules
 from edge.policy.storing import COOKIES, judge, left_out, make_entry
@@ -55,6 +57,21 @@ class Exchange:
     asked: Request
     within: Within | None = None
 
+    @property
+    def group(self) -> str:
+        """The key and the site's own variant: whose answers prove shareable, or not, together."""
+        return f"{self.key}\x00{self.request.fields.get(VARIANT) or ''}"
+
+    @property
+    def by_variant(self) -> bool:
+        """Whether the site tells variants apart that Vary does not name."""
+        return self.rules.key.varies or self.rules.classes.pages is not None
+
+
+def is_disguised(x: Exchange) -> bool:
+    """Whether the visitor's own request differs from the one that is sent for everybody's sake."""
+    return is_for_all(x.kind) and x.asked.fields.get("cookie") != x.request.fields.get("cookie")
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -95,7 +112,7 @@ class Intake:
         mark = self._log.struck(flight.order, entry.key, entry.site, entry.tags)
         if mark is not None and not mark.soft:
             return NotStored.PURGED
-        self._flights.note_shareable(x.key)
+        self._flights.note_shareable(x.group)
         flight.land(
             Shared(entry, heard.origin, stored=not too_large, own_lines=left_out(heard.answer.fields))
         )
@@ -120,7 +137,11 @@ class Intake:
         newer = dated(end_to_end(heard.answer.fields), heard.timing)
         if not x.rules.share_set_cookie:
             newer = newer.without(*COOKIES)
-        merged = updated(stale.fields, newer)
+        shaped = for_all(x.kind, x.request, stale.status, updated(ungiven(stale.fields), newer))
+        if isinstance(shaped, NotStored):
+            self._store.drop(stale)
+            return shaped
+        merged = shaped
         x = replace(x, request=replace(x.request, method="GET"))
         fresh = judge(x.request, stale.status, merged, heard.timing, x.rules)
         content = stale.content
@@ -175,7 +196,7 @@ def _entry(flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, content:
         site=x.rules.name,
         order=flight.order,
         position=flight.position,
-        by_variant=x.rules.key.varies,
+        by_variant=x.by_variant,
     )
 
 

@@ -18,7 +18,7 @@ from edge.http.dates import format_date, parse_date
 from edge.http.hops import end_to_end, went_through
 from edge.http.message import Answer, Outcome, Request
 from edge.intake import Exchange, Within, unread
-from edge.policy.classes import classify
+from edge.policy.classes import classify, mark
 from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_on_error
@@ -105,6 +105,9 @@ class Pipeline:
             except Exception:
                 logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
                 answer = failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
+            line = None if rules.classes.pages is None else mark(x.kind, request, rules)
+            if line is not None:
+                answer = answer.but(fields=answer.fields.plus(line))
         return sealed(answer, request, self._identity, (self._clock.monotonic() - started) * 1000)
 
     async def _fragment(self, request: Request, within: Within) -> Answer:
@@ -203,7 +206,7 @@ class Pipeline:
         return (
             reason in (RevalidateReason.NO_CACHE, RevalidateReason.REQUEST)
             or "authorization" in x.request.fields
-            or self._fetching.flights.is_shy(x.key, self._clock.monotonic())
+            or self._fetching.flights.why_shy(x.group, self._clock.monotonic()) is not None
         )
 
     async def _landed(

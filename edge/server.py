@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 from aiohttp import StreamReader, web
@@ -24,17 +24,19 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 from edge.guard.gate import Gate
 from edge.guard.networks import plain
 from edge.guard.refusal import Refusal
+from edge.wire.messages import Messages
+from edge.wire.methods import LONGEST, Methods, TooLong
 
 log = logging.getLogger("tepi.edge.server")
 
 MAX_FIELDS = 256
 LINGER = 1.0  # seconds for a refused client to hear why, before its unread bytes reset the connection
 LINGERING = 5.0  # seconds for the rest of a body that nobody wanted
-_HEAD_END = b"\r\n\r\n"
 
 MALFORMED = Refusal(400, "malformed", "this is not a request of HTTP/1.1", close=True)
 HEAD_TOO_LARGE = Refusal(431, "head-size", "request line and fields are too long", close=True)
 HEAD_TOO_SLOW = Refusal(408, "slow-head", "the request's head took too long", close=True)
+METHOD_TOO_LONG = Refusal(501, "method-length", f"a method has {LONGEST} characters at most", close=True)
 
 Handler = Callable[["Incoming"], Awaitable[bool]]
 Refuse = Callable[["Connection", Refusal], None]
@@ -115,7 +117,10 @@ class Connection(RequestHandler):
         "_head_since",
         "_head_size",
         "_held",
+        "_held_at",
         "_listener",
+        "_methods_read",
+        "_parts",
         "_refused",
         "_stalled",
         "began",
@@ -149,7 +154,10 @@ class Connection(RequestHandler):
         self._head_size = 0
         self._head_since: float | None = None
         self._arriving: StreamReader = EMPTY_PAYLOAD  # the last request's body
-        self._held: deque[bytes] = deque()  # pieces for a parser whose queue is full
+        self._held: deque[bytes] = deque()  # segments that the parser has no room for yet
+        self._held_at = 0  # what of the first of them it has had
+        self._parts = Messages()
+        self._methods_read = Methods()
         self._stalled: tuple[float, int] | None = None
 
     @property
@@ -194,12 +202,14 @@ class Connection(RequestHandler):
         if self._upgraded or self._payload_parser is not None:
             super().data_received(data)
             return
-        if not data:  # aiohttp has room again
-            super().data_received(b"")
-        for piece in _pieces(data):
-            self._held.append(piece)
-        while self._held and len(self._messages) < self._max_msg_queue_size and not self._refused:
-            self._feed(self._held.popleft())
+        if data:
+            self._held.append(data)
+        else:  # aiohttp has room again
+            super().data_received(data)
+        while self._held and not self._refused and not self._reading_paused:
+            if len(self._messages) >= self._max_msg_queue_size:
+                return
+            self._feed(self._next_piece())
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -216,27 +226,72 @@ class Connection(RequestHandler):
 
     # Heads ------------------------------------------------------------------------------------
 
+    def _next_piece(self) -> bytes:
+        segment, start = self._held[0], self._held_at
+        end = self._parts.cut(segment, start)
+        if end < len(segment):
+            self._held_at = end
+            return segment[start:end]
+        self._held.popleft()
+        self._held_at = 0
+        return segment[start:] if start else segment
+
     def _feed(self, piece: bytes) -> None:
-        """Hands the parser one piece, which holds the end of one head at most."""
-        in_body = not self._arriving.is_eof()
-        if not in_body:
+        """Hands the parser one piece, which holds nothing of a second message."""
+        parts = self._parts
+        in_head = parts.in_head
+        parts.passed(piece)
+        if in_head:
             self._head_size += len(piece)
             if self._head_size > self._listener.gate.limits.head:
                 self._refuse(HEAD_TOO_LARGE)
                 return
+            try:
+                piece = self._methods_read.read(piece)
+            except TooLong:
+                self._refuse(METHOD_TOO_LONG)
+                return
         before = self._request_count
-        super().data_received(piece)
+        if piece:
+            super().data_received(piece)
         if self._request_count != before:
-            message, arriving = self._messages[-1]
-            if isinstance(message, _ErrInfo):
-                self._refused = True
-                if not self._arriving.is_eof():  # the parser forgets whose body it was
-                    self._arriving.set_exception(RequestPayloadError(message.message))
-            self._arriving = arriving
-            self._head_size = 0
-            self._head_since = None
-        elif not in_body and self._head_since is None:
+            self._head_ended()
+        elif in_head and self._head_since is None:
             self._head_since = self._loop.time()
+        elif self._upgraded:
+            self._stay()
+
+    def _head_ended(self) -> None:
+        """The parser has made a message of what it was fed, or given up."""
+        message, arriving = self._messages[-1]
+        if isinstance(message, _ErrInfo):
+            self._refused = True
+            if not self._arriving.is_eof():  # the parser forgets whose body it was
+                self._arriving.set_exception(RequestPayloadError(message.message))
+        else:
+            self._parts.began(message, arriving)
+            self._messages[-1] = (self._as_meant(message), arriving)
+        self._arriving = arriving
+        self._methods_read.next_head()
+        self._head_size = 0
+        self._head_since = None
+
+    def _as_meant(self, message: RawRequestMessage) -> RawRequestMessage:
+        """`message` under its true method; the last one here if the connection may switch protocols."""
+        method = self._methods_read.method
+        if method is not None:
+            message = message._replace(method=method)
+        if self._upgraded:
+            if message.method in ("GET", "CONNECT"):
+                return message._replace(should_close=True)  # what follows is the new protocol's, or nobody's
+            self._stay()
+        return message
+
+    def _stay(self) -> None:
+        """Nobody here switches protocols for that request: what follows it is HTTP (RFC 9110 §7.8)."""
+        self._upgraded = False
+        assert self._parser is not None
+        self._parser.set_upgraded(False)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answers `refusal` after whatever is under way, and hears nothing more."""
@@ -294,20 +349,8 @@ class Connection(RequestHandler):
             self.transport.abort()
 
 
-def _pieces(data: bytes) -> Iterator[bytes]:
-    """`data`, cut after each end of a head (or what looks like one in a body, where a cut does no harm)."""
-    start = 0
-    while start < len(data):
-        end = data.find(_HEAD_END, start)
-        if end < 0 or end + 4 == len(data):
-            yield data[start:] if start else data
-            return
-        yield data[start : end + 4]
-        start = end + 4
-
-
 def _refusal(error: _ErrInfo) -> Refusal:
-    for known in (HEAD_TOO_LARGE, HEAD_TOO_SLOW):
+    for known in (HEAD_TOO_LARGE, HEAD_TOO_SLOW, METHOD_TOO_LONG):
         if error.message == known.reason:
             return known
     return HEAD_TOO_LARGE if isinstance(error.exc, LineTooLong) else MALFORMED

@@ -14,6 +14,9 @@ from edge.http.message import Fields
 # Narrower than RFC 3986's reg-name: no name in use has its other characters, and they end lists elsewhere.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
+_ORDINARY = frozenset({"GET", "HEAD", "POST"})
+# Their answers are framed, or made, unlike others': an origin that reads `Head` as HEAD must not be asked.
+_FRAMED_OTHERWISE = frozenset({"CONNECT", "HEAD", "TRACE"})
 
 
 class Target(NamedTuple):
@@ -52,7 +55,7 @@ def target(method: str, scheme: str, version: str, raw: str, fields: Fields) -> 
     authority = hosts[0] if hosts else ""
     if _HOST.fullmatch(authority) is None:
         return _bad("Host must be a host name or address, and a port")
-    if method == "CONNECT" or method == "TRACE":
+    if method not in _ORDINARY and method.upper() in _FRAMED_OTHERWISE:
         return Refusal(405, "method", f"{method} is not for this server", close=True)
     if "#" in raw:
         return _bad("a request target has no fragment")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edge.http.cookies import MARKER, without_cookie
 from edge.http.hops import end_to_end
 from edge.http.message import Client, Fields, Line, Request
 
@@ -30,10 +31,13 @@ OURS = frozenset(
 def towards_origin(request: Request, identity: str) -> Request:
     """`request` as the origin is to see it.
 
-    Hop-by-hop and strangers' forwarding and `Tepi-*` fields go; Via, CDN-Loop, X-Forwarded-*, Forwarded and
-    X-Request-Id come. The client's address is the one behind trusted proxies.
+    Hop-by-hop fields, strangers' forwarding and `Tepi-*` fields, and the edge's marker cookie go; Via,
+    CDN-Loop, X-Forwarded-*, Forwarded and X-Request-Id come. The client's address is the one behind trusted
+    proxies.
     """
     lines = [line for line in end_to_end(request.fields).lines if not _strange(line[0].lower())]
+    if MARKER in (request.fields.get("cookie") or ""):
+        lines = [line for line in map(_unmarked, lines) if line[1] or line[0].lower() != "cookie"]
     lines += [
         ("Via", f"{request.version} {identity}"),
         ("CDN-Loop", identity),
@@ -57,6 +61,11 @@ def towards_commerce(request: Request, site: str) -> Request:
 
 def _strange(name: str) -> bool:
     return name in OURS or name.startswith("tepi-")
+
+
+def _unmarked(line: Line) -> Line:
+    name, value = line
+    return (name, without_cookie(value, MARKER)) if name.lower() == "cookie" else line
 
 
 def _forwarded(request: Request) -> tuple[Line, ...]:

@@ -7,12 +7,27 @@ the session bypass; then pages. Never cached means never cached.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
 from urllib.parse import unquote
 
+from edge.http.cookies import MARKER, Pair, cookies
 from edge.http.lists import names
-from edge.http.message import Fields, Request
-from edge.policy.freshness import TARGETED, governing
-from edge.policy.rules import FileRule, SiteRules
+from edge.http.message import Fields, Line, Request
+from edge.http.queries import parameter_names
+from edge.policy.freshness import governing
+from edge.policy.pages import (
+    as_page,
+    fits_route,
+    given,
+    is_marked,
+    marker,
+    marks,
+    not_a_browsers,
+    ungiven,
+)
+from edge.policy.reasons import NotStored, PassReason
+from edge.policy.rules import FileRule, PageRules, SiteRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +49,29 @@ class Personal:
     """One visitor's own."""
 
     because: str
+    why: PassReason = PassReason.PERSONAL
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """A page as nobody in particular sees it: asked for as one of many, and shared among them."""
+
+    rule: PageRules
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Whatever RFC 9111 makes of it."""
+    """Whatever RFC 9111 makes of it. `because`: why it is not anonymous, on a site that has such pages."""
+
+    because: str = ""
 
 
-Class = Never | File | Personal | Page
+Class = Never | File | Personal | Anonymous | Page
 PAGE = Page()
 
 
 def classify(request: Request, rules: SiteRules) -> Class:
-    """The kind of `request`, by path, query and cookies."""
+    """The kind of `request`, by path, query, cookies and fields."""
     classes = rules.classes
     if not classes:
         return PAGE
@@ -60,26 +85,82 @@ def classify(request: Request, rules: SiteRules) -> Class:
     for rule in classes.files:
         if rule.paths.fits(path):
             return File(rule)
-    for name, _ in cookies(request.fields):
+    pages = classes.pages
+    borne = cookies(request.fields)
+    for name, _ in borne:
         if classes.bypass_cookies.fits(name):
             return Personal(f"cookie {name}")
-    return PAGE
+    return PAGE if pages is None else _page(request, rules, pages, borne)
 
 
-def cookies(fields: Fields) -> list[tuple[str, str]]:
-    """Name and value of each of a request's cookies, in order (RFC 6265 §4.2.1); nonsense is skipped."""
-    pairs = []
-    for line in fields.all("cookie"):
-        for pair in line.split(";"):
-            name, equals, value = pair.partition("=")
-            if equals and (name := name.strip()):
-                pairs.append((name, value.strip()))
-    return pairs
+def _page(request: Request, rules: SiteRules, pages: PageRules, borne: list[Pair]) -> Class:
+    """The kind of a request on a site that shares pages as nobody in particular sees them."""
+    if request.method not in ("GET", "HEAD"):
+        return PAGE
+    if pages.mark and fits_route(pages.marking_paths, pages.marking_query, request):
+        return Never("it marks its visitor")
+    for name, _ in borne:
+        of = cookie_class(name, rules)
+        if of is CookieClass.MARKER:
+            return Personal("the edge's marker", PassReason.MARKED)
+        if of is CookieClass.UNKNOWN:
+            return Personal(f"cookie {name}, which no rule knows")
+    odd = not_a_browsers(request.fields, rules.key.fields, pages.types)
+    return Anonymous(pages) if odd is None else Page(f"field {odd}")
 
 
-def parameter_names(query: str) -> list[str]:
-    """The decoded names of a query's parameters, in order."""
-    return [unquote(part.partition("=")[0].replace("+", " ")) for part in query.split("&") if part]
+class CookieClass(StrEnum):
+    """What a cookie means on a site that shares pages."""
+
+    BYPASS = "bypass"  # its bearer gets pages of his own
+    MARKER = "marker"  # so does whom the edge has marked
+    KEY = "key"  # its value makes a variant
+    IGNORED = "ignored"  # it says nothing of a visitor
+    UNKNOWN = "unknown"  # no rule knows it, so it may be a session
+
+
+def cookie_class(name: str, rules: SiteRules) -> CookieClass:
+    """What the cookie called `name` means."""
+    pages = rules.classes.pages
+    if rules.classes.bypass_cookies.fits(name):
+        return CookieClass.BYPASS
+    if name == MARKER:
+        return CookieClass.MARKER if pages is not None and pages.mark else CookieClass.IGNORED
+    if rules.key.cookies.fits(name):
+        return CookieClass.KEY
+    ignored = pages is not None and (pages.mark or pages.ignore_cookies.fits(name))
+    return CookieClass.IGNORED if ignored else CookieClass.UNKNOWN
+
+
+def is_for_all(kind: Class) -> bool:
+    """Whether the origin is asked without what tells who asks."""
+    return isinstance(kind, File | Anonymous)
+
+
+def for_all(kind: Class, request: Request, status: int, fields: Fields) -> Fields | NotStored:
+    """The fields of an answer to a request of `kind` as everybody may have them, or why nobody else may.
+
+    `request` is as `keyed` made it.
+    """
+    match kind:
+        case File(rule):
+            return as_file(rule, fields) if is_the_file(rule, status, fields) else NotStored.NO_FILE
+        case Anonymous(rule):
+            return as_page(rule, request, status, fields)
+        case Never() | Personal() | Page():
+            return fields
+        case _:
+            assert_never(kind)
+
+
+def mark(kind: Class, request: Request, rules: SiteRules) -> Line | None:
+    """The line that marks whoever sent `request`, or keeps him marked; None where he is nobody yet."""
+    pages = rules.classes.pages
+    if pages is None or not pages.mark:
+        return None
+    if marks(pages, request) or (isinstance(kind, Never | Personal) and is_marked(request)):
+        return marker(pages, request)
+    return None
 
 
 def is_the_file(rule: FileRule, status: int, fields: Fields) -> bool:
@@ -87,13 +168,13 @@ def is_the_file(rule: FileRule, status: int, fields: Fields) -> bool:
     if status not in (200, 206):
         return False
     media_type = (fields.get("content-type") or "").split(";", 1)[0].strip().lower()
-    directives, _ = governing(fields)
+    directives, _ = governing(ungiven(fields))
     return rule.types.fits(media_type) and not directives.private and not directives.no_store
 
 
 def as_file(rule: FileRule, fields: Fields) -> Fields:
     """A file's fields as everybody may have them: no cookies, no Vary on them, and a lifetime."""
-    shared = fields.without("set-cookie", "set-cookie2")
+    shared = ungiven(fields).without("set-cookie", "set-cookie2")
     vary = shared.get("vary")
     if vary is not None:
         left = [name for name in names(vary) if name != "cookie"]
@@ -101,5 +182,5 @@ def as_file(rule: FileRule, fields: Fields) -> Fields:
     directives, targeted = governing(shared)
     silent = directives.max_age is None and directives.s_maxage is None and "expires" not in shared
     if rule.seconds is not None and silent and not targeted and not directives.no_cache:
-        shared = shared.plus((TARGETED[0], f"max-age={rule.seconds}"))
+        shared = shared.plus(given(rule.seconds))
     return shared

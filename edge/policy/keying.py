@@ -6,8 +6,11 @@ import re
 from dataclasses import replace
 from urllib.parse import quote
 
+from edge.http.cookies import MARKER, cookies
 from edge.http.message import Request
-from edge.policy.classes import Class, File, cookies, parameter_names
+from edge.http.queries import parameter_names
+from edge.policy.classes import Anonymous, Class, File, Page
+from edge.policy.pages import nobodys
 from edge.policy.rules import KeyRules, QueryRules, SiteRules
 
 VARIANT = "tepi-variant"  # a field of our own: strangers' are stripped, the origin may read it
@@ -18,12 +21,17 @@ _TABLET = re.compile(r"iPad|Tablet|Kindle|Silk/|Android(?!.*Mobi)")
 def keyed(request: Request, rules: SiteRules, kind: Class) -> Request:
     """`request` as the cache sees it: its query in the key's spelling, the variant in a field of its own.
 
-    A file's request has no cookies. What the origin is sent keeps the query as the visitor wrote it.
+    A file's request has no cookies, an anonymous page's nothing that tells who asks. What the origin is sent
+    keeps the query as the visitor wrote it.
     """
     fields = request.fields
+    variant = variant_of(request, rules.key)
     if isinstance(kind, File):
         fields = fields.without("cookie")
-    variant = variant_of(request, rules.key)
+    elif isinstance(kind, Anonymous):
+        fields = nobodys(fields, rules.key.cookies, rules.key.fields)
+    elif isinstance(kind, Page) and rules.classes.pages is not None:
+        variant = f"{variant or ''}; asked for by name"  # never mixed with pages for nobody in particular
     if variant is not None:
         fields = fields.replaced("Tepi-Variant", variant)
     query = request.query if request.query is None else key_query(request.query, rules.key.query)
@@ -65,7 +73,7 @@ def variant_of(request: Request, rules: KeyRules) -> str | None:
         said += [
             (f"cookie {name}", value)
             for name, value in sorted(cookies(request.fields))
-            if rules.cookies.fits(name)
+            if rules.cookies.fits(name) and name != MARKER
         ]
     said += [(f"field {name}", request.fields.get(name) or "") for name in rules.fields]
     if rules.buckets:

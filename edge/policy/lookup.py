@@ -51,7 +51,7 @@ def bypass(request: Request, kind: Class = PAGE) -> PassReason | None:
         return PassReason.BODY
     if "if-match" in request.fields or "if-unmodified-since" in request.fields:
         return PassReason.PRECONDITION
-    return PassReason.PERSONAL if isinstance(kind, Personal) else None
+    return kind.why if isinstance(kind, Personal) else None
 
 
 def _wants_a_part(request: Request) -> bool:

@@ -42,6 +42,7 @@ class PassReason(StrEnum):
     PRECONDITION = "precondition"  # If-Match and If-Unmodified-Since are for the origin (RFC 9111 §4.3.2)
     NEVER = "never-rule"  # the site's rules say so
     PERSONAL = "personal"  # a cookie says that the answer is this visitor's own
+    MARKED = "marked"  # the edge's marker says so
     RANGE = "range"  # a part of something that is not stored whole
 
 
@@ -70,6 +71,7 @@ class NotStored(StrEnum):
     BORN_STALE = "born-stale"
     VARY_STAR = "vary-star"
     NO_FILE = "not-the-file"  # a file rule fits the path, but not what came
+    REDIRECT = "personal-redirect"  # it names a session, or sets a cookie on the way
     TOO_LARGE = "too-large"
     TOO_MANY_VARIANTS = "too-many-variants"
     PURGED = "purged-meanwhile"
@@ -106,5 +108,6 @@ FORWARDED = {
     PassReason.PRECONDITION: "bypass",
     PassReason.NEVER: "bypass",
     PassReason.PERSONAL: "bypass",
+    PassReason.MARKED: "bypass",
     PassReason.RANGE: "bypass",
 }

@@ -16,7 +16,8 @@ UNDERSTOOD = frozenset(
 # Codes that mean something only together with the request that they answer.
 NEVER_STORED = frozenset({206, 304, 416})
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.1
+# RFC 9110 §9.2.1, and those that are registered as safe.
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
 
 
 def is_error(status: int) -> bool:

@@ -6,9 +6,9 @@ import re
 from html import escape
 from urllib.parse import quote, unquote_to_bytes
 
+from edge.http.cookies import cookies
 from edge.http.message import Request
 from edge.http.negotiation import preferences
-from edge.policy.classes import cookies
 from edge.policy.patterns import Patterns
 from edge.transform.template import Reference, Variable
 

@@ -127,7 +127,7 @@ class Flights:
     def __init__(self, shy_limit: int = 10_000) -> None:
         self._aloft: dict[FlightKey, Flight] = {}
         self._filling: dict[str, list[Entry]] = {}
-        self._shy: dict[str, float] = {}
+        self._shy: dict[str, tuple[float, NotStored]] = {}
         self._shy_limit = shy_limit
 
     def find(self, key: FlightKey) -> Flight | None:
@@ -167,21 +167,21 @@ class Flights:
         """Every entry whose body is arriving."""
         return [entry for entries in self._filling.values() for entry in entries]
 
-    def is_shy(self, key: str, now: float) -> bool:
-        """Whether answers under `key` lately proved unshareable: waiting for one would only cost time."""
-        until = self._shy.get(key)
-        return until is not None and now < until
+    def why_shy(self, group: str, now: float) -> NotStored | None:
+        """Why answers of `group` lately proved unshareable, so that waiting for one would only cost time."""
+        until, why = self._shy.get(group, (now, None))
+        return why if now < until else None
 
-    def note_shy(self, key: str, until: float) -> None:
-        """Answers under `key` are unshareable, at least until then."""
-        self._shy.pop(key, None)
+    def note_shy(self, group: str, until: float, why: NotStored) -> None:
+        """Answers of `group` are unshareable, at least until then."""
+        self._shy.pop(group, None)
         if len(self._shy) >= self._shy_limit:
             del self._shy[next(iter(self._shy))]
-        self._shy[key] = until
+        self._shy[group] = (until, why)
 
-    def note_shareable(self, key: str) -> None:
-        """An answer under `key` proved shareable."""
-        self._shy.pop(key, None)
+    def note_shareable(self, group: str) -> None:
+        """An answer of `group` proved shareable."""
+        self._shy.pop(group, None)
 
 
 class Following(AsyncIterator[bytes]):

@@ -17,8 +17,12 @@ from edge.upstream.pool import IDLE_SECONDS
 
 log = logging.getLogger("tepi.edge.health")
 
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "SEARCH", "PROPFIND", "REPORT"})
+IDEMPOTENT = frozenset(
+    {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "SEARCH", "PROPFIND", "REPORT", "QUERY"}
+)
 ATTEMPTS = 3
+# An origin may not know that requests of other methods have a body, and take that for the next request.
+KNOWN_TO_HAVE_A_BODY = frozenset({"POST", "PUT", "PATCH"})
 # A request that can't be repeated is sent only where the origin was heard of this recently.
 SURE_SECONDS = 1.0
 
@@ -216,6 +220,7 @@ async def _exchange(
                 body,
                 chunked=streamed and "content-length" not in request.fields,
                 expects_no_body=request.method == "HEAD",
+                last=_ends_the_connection(request),
                 on_interim=None
                 if tell is None
                 else lambda early: tell(early.status, end_to_end(early.fields)),
@@ -254,6 +259,8 @@ def request_head(request: Request, authority: str) -> bytes:
         if name.lower() not in ("host", "content-length", "transfer-encoding", "expect"):
             lines.append((name, value))
     lines.extend(_framing(request.method, request.body, request.fields))
+    if _ends_the_connection(request):
+        lines.append(("Connection", "close"))
     text = "\r\n".join(
         [
             f"{request.method} {request.target} HTTP/1.1",
@@ -273,11 +280,17 @@ def request_head(request: Request, authority: str) -> bytes:
     return head
 
 
+def _ends_the_connection(request: Request) -> bool:
+    """Whether what follows on the connection could be mistaken for `request`'s, or the other way about."""
+    return request.body is not None and request.method not in KNOWN_TO_HAVE_A_BODY
+
+
 def _framing(method: str, body: Body | None, fields: Fields) -> list[Line]:
     if isinstance(body, bytes):
         return [("Content-Length", str(len(body)))]
     if body is None:
-        return [("Content-Length", "0")] if method in ("POST", "PUT", "PATCH") else []
+        counted = method in KNOWN_TO_HAVE_A_BODY or fields.get("content-length") == "0"
+        return [("Content-Length", "0")] if counted else []
     length = fields.get("content-length")
     return [("Transfer-Encoding", "chunked") if length is None else ("Content-Length", length)]
 

@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
         "_final",
         "_head_size",
         "_keep_alive",
+        "_last",
         "_lines",
         "_loop",
         "_on_interim",
@@ -81,6 +82,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._wake: asyncio.Future[None] | None = None
         self.exchanges = 0
+        self._last = False
         self._begin_exchange(expects_no_body=False, on_interim=None)
 
     def _begin_exchange(self, *, expects_no_body: bool, on_interim: OnInterim | None) -> None:
@@ -105,6 +107,7 @@ class Connection(asyncio.Protocol):
             and not self._transport.is_closing()
             and self._error is None
             and not self._surplus
+            and not self._last
             and (self.exchanges == 0 or (self._done and self._keep_alive))
             and (self._sender is None or self._sender.done())
         )
@@ -133,17 +136,20 @@ class Connection(asyncio.Protocol):
         *,
         chunked: bool = False,
         expects_no_body: bool = False,
+        last: bool = False,
         on_interim: OnInterim | None = None,
     ) -> Head:
         """Sends a request and waits for the final answer's head. Raises ExchangeError.
 
         `head` is the whole request head; a streamed `body` is sent beside the waiting, in chunks if
-        `chunked`. `expects_no_body` says that the request was a HEAD. Interim answers go to `on_interim`.
+        `chunked`. `expects_no_body` says that the request was a HEAD, `last` that no other is to follow it.
+        Interim answers go to `on_interim`.
         """
         assert self._transport is not None
         assert self.reusable
         self._begin_exchange(expects_no_body=expects_no_body, on_interim=on_interim)
         self.exchanges += 1
+        self._last = last
         self._parser = httptools.HttpResponseParser(self)
         if body is None or isinstance(body, bytes):
             self._transport.write(head + body if body else head)

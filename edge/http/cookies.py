@@ -1,0 +1,37 @@
+"""Cookies in requests and answers (RFC 6265)."""
+
+from __future__ import annotations
+
+from edge.http.message import Fields
+
+Pair = tuple[str, str]
+MARKER = "tepi_personal"  # the edge's own: whoever bears it gets pages of his own; no origin sees it
+
+
+def cookies(fields: Fields) -> list[Pair]:
+    """Name and value of each of a request's cookies, in order (§4.2.1); nonsense is skipped."""
+    pairs = []
+    for line in fields.all("cookie"):
+        for pair in line.split(";"):
+            name, equals, value = pair.partition("=")
+            if equals and (name := name.strip()):
+                pairs.append((name, value.strip()))
+    return pairs
+
+
+def set_cookies(fields: Fields) -> list[Pair]:
+    """Name and value of each cookie that an answer sets, in order (§5.2); nonsense is skipped."""
+    pairs = []
+    for line in (*fields.all("set-cookie"), *fields.all("set-cookie2")):
+        name, equals, value = line.partition(";")[0].partition("=")
+        if equals and (name := name.strip()):
+            pairs.append((name, value.strip()))
+    return pairs
+
+
+def without_cookie(value: str, name: str) -> str:
+    """A Cookie field's `value` less the cookie called `name`; empty if there was no other."""
+    if name not in value:
+        return value
+    kept = (pair.strip() for pair in value.split(";") if pair.partition("=")[0].strip() != name)
+    return "; ".join(pair for pair in kept if pair)
