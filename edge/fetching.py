@@ -19,7 +19,7 @@ from edge.policy.classes import for_all, is_for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, usable_on_error
 from edge.policy.invalidation import invalidated, is_unsafe
-from edge.policy.keying import spelled, variant_of
+from edge.policy.keying import is_nobodys, spelled, variant_of
 from edge.policy.reasons import NotStored
 from edge.policy.statuses import is_error
 from edge.policy.storing import COOKIES, judge
@@ -131,12 +131,16 @@ class Fetching:
         try:
             heard = await self._for_one(x)
         except UpstreamError as error:
-            if error.sent and is_unsafe(request.method):
+            if error.sent and is_unsafe(request.method) and self._may_outdate(x, x.key):
                 self.invalidate((x.key,))  # it may have been done all the same
             raise
         answer = heard.answer
         query = x.rules.key.query
-        outdated = tuple(spelled(key, query) for key in invalidated(request, answer.status, answer.fields))
+        outdated = tuple(
+            key
+            for named in invalidated(request, answer.status, answer.fields)
+            if self._may_outdate(x, key := spelled(named, query))
+        )
         if outdated:
             self.invalidate(outdated)
         if request.method == "POST" and "content-encoding" not in answer.fields:
@@ -159,6 +163,14 @@ class Fetching:
             whole = replace(x.asked, fields=x.asked.fields.without("range", "if-range"))
             heard = await self._ask(x, _plain(whole))
         return heard
+
+    def _may_outdate(self, x: Exchange, key: str) -> bool:
+        """Whether an unsafe request tells anything of what is stored under `key` (RFC 9111 §4.4)."""
+        pages = x.rules.classes.pages
+        if pages is None or pages.outdate:
+            return True
+        stored = self.candidates(key)
+        return not stored or not all(is_nobodys(entry.selection, x.rules) for entry in stored)
 
     async def head(self, x: Exchange, stale: Entry | None) -> tuple[Answer, Origin]:
         """Ask by HEAD. A 200 updates what is stored, or tells that it is obsolete (RFC 9111 §4.3.5)."""

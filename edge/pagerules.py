@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from edge.notation import Many, Name, Prefix, Table
 from edge.policy.patterns import Patterns
-from edge.policy.rules import ALPHABET, PAGE_TYPES, PageRules, TokenRule, TokenSource
+from edge.policy.rules import ALPHABET, PAGE_TYPES, Habit, PageRules, TokenRule, TokenSource
 
 DAY = 86_400
 
@@ -27,7 +27,12 @@ class RouteTable(Table):
 
 
 class DespiteTable(RouteTable):
-    """Pages whose private, no-store and no-cache are their framework's habit: there they do not hold."""
+    """Pages of which the framework says private, no-store or no-cache by habit: there it does not hold."""
+
+    directives: Annotated[tuple[Habit, ...], Many, Field(min_length=1)] = Field(
+        ("private", "no-store", "no-cache"),
+        description="What is said by habit; what else is said is meant.",
+    )
 
 
 class MarkingTable(RouteTable):
@@ -42,8 +47,10 @@ class TokenTable(Table):
     """A form token in the shop's pages. Each visitor gets his own in its place."""
 
     name: Name = Field(description="A short name; a site's token takes the place of its platform's namesake.")
-    find: Annotated[tuple[str, ...], Many, Field(min_length=1)] = Field(
-        description="Regular expressions, each with one group: the token in a page."
+    find: Annotated[tuple[str, ...], Many] = Field(
+        (),
+        description="Regular expressions, each with one group: the token in a page. None: scripts read "
+        "it from the cookie.",
     )
     source: TokenSource = Field(
         description="Where a visitor's own comes from: cookie, the edge makes it and the shop's cookie; "
@@ -79,6 +86,8 @@ class TokenTable(Table):
         source = others.data.get("source")
         if source in ("cookie", "session") and not cookie:
             raise ValueError(f"the name of the shop's cookie, since source is {source}")
+        if not others.data.get("find", True) and not cookie:
+            raise ValueError("the name of the shop's cookie, since there is nothing to find in pages")
         return cookie
 
     def rule(self) -> TokenRule:
@@ -114,6 +123,11 @@ class PagesTable(Table):
         description="Cookies that say nothing of their bearer, as patterns; well-known analytics' are known. "
         "Without mark, any other cookie makes its bearer's pages his own.",
     )
+    outdate: bool = Field(
+        False,
+        description="Whether a form sent to a page's address outdates the page (RFC 9111 §4.4), as it does "
+        "elsewhere: baskets' forms go to products' pages, and change nothing in them.",
+    )
     mark: bool = Field(
         False,
         description="Whether visitors are anonymous, whatever cookies they bear, until they send an unsafe "
@@ -147,11 +161,13 @@ class PagesTable(Table):
             mark=self.mark,
             tokens=tuple(token.rule() for token in self.tokens),
             types=Patterns(self.types),
+            habits=frozenset(self.despite.directives),
             mark_seconds=self.mark_seconds,
             marking_paths=Patterns(self.marking.paths),
             marking_query=Patterns(self.marking.query),
             sparing_paths=Patterns(self.sparing.paths),
             sparing_query=Patterns(self.sparing.query),
+            outdate=self.outdate,
         )
 
 

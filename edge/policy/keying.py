@@ -12,8 +12,10 @@ from edge.http.queries import parameter_names
 from edge.policy.classes import Anonymous, Class, File, Page
 from edge.policy.pages import nobodys
 from edge.policy.rules import KeyRules, QueryRules, SiteRules
+from edge.policy.vary import Selection
 
 VARIANT = "tepi-variant"  # a field of our own: strangers' are stripped, the origin may read it
+_BY_NAME = "; asked for by name"  # keeps answers apart from pages for nobody in particular
 _MOBILE = re.compile(r"Mobi|iPhone|iPod|Windows Phone|Opera Mini")
 _TABLET = re.compile(r"iPad|Tablet|Kindle|Silk/|Android(?!.*Mobi)")
 
@@ -31,13 +33,20 @@ def keyed(request: Request, rules: SiteRules, kind: Class) -> Request:
     elif isinstance(kind, Anonymous):
         fields = nobodys(fields, rules.key.cookies, rules.key.fields)
     elif isinstance(kind, Page) and rules.classes.pages is not None:
-        variant = f"{variant or ''}; asked for by name"  # never mixed with pages for nobody in particular
+        variant = f"{variant or ''}{_BY_NAME}"
     if variant is not None:
         fields = fields.replaced("Tepi-Variant", variant)
     query = request.query if request.query is None else key_query(request.query, rules.key.query)
     if query == request.query and fields is request.fields:
         return request
     return replace(request, query=query, fields=fields)
+
+
+def is_nobodys(selection: Selection, rules: SiteRules) -> bool:
+    """Whether what is stored under `selection` was asked for as nobody in particular."""
+    return rules.classes.pages is not None and any(
+        name == VARIANT and not (value or "").endswith(_BY_NAME) for name, value in selection
+    )
 
 
 def key_query(query: str, rules: QueryRules) -> str | None:

@@ -18,7 +18,7 @@ from edge.http.queries import parameter_names
 from edge.policy.freshness import TARGETED, explicit_lifetime, governing
 from edge.policy.patterns import Patterns
 from edge.policy.reasons import NotStored
-from edge.policy.rules import PageRules
+from edge.policy.rules import Habit, PageRules
 from edge.policy.statuses import SAFE_METHODS
 
 # What a browser says of itself and of what it can read, besides sec-*: sent on, or answered here.
@@ -117,15 +117,27 @@ def as_page(rule: PageRules, request: Request, status: int, fields: Fields) -> F
     directives, targeted = governing(shared)
     if targeted:
         return shared
-    forbids = directives.private or directives.no_store or directives.no_cache
     lasts = explicit_lifetime(shared, directives, False, parse_date(shared.get("date") or "") or _LATE)
-    if is_despite(rule, request):
-        if forbids or lasts is None or lasts[0] <= 0:
-            return shared.plus(_lifetime(rule.seconds, directives, strict=False))
-    elif lasts is None and not forbids:
+    forbids = _forbids(directives)
+    if forbids and not (is_despite(rule, request) and forbids <= rule.habits):
+        return shared
+    if forbids or (is_despite(rule, request) and lasts is not None and lasts[0] <= 0):
+        seconds = int(lasts[0]) if lasts is not None and lasts[0] > 0 else rule.seconds
+        return shared.plus(_lifetime(seconds, directives, strict=False))
+    if lasts is None:
         strict = directives.must_revalidate or directives.proxy_revalidate
         return shared.plus(_lifetime(rule.seconds, directives, strict=strict))
     return shared
+
+
+def _forbids(directives: ResponseDirectives) -> frozenset[Habit]:
+    """What `directives` say against sharing."""
+    said: dict[Habit, bool] = {
+        "private": directives.private,
+        "no-store": directives.no_store,
+        "no-cache": directives.no_cache,
+    }
+    return frozenset(word for word, given_here in said.items() if given_here)
 
 
 def is_somebodys_way(status: int, fields: Fields) -> bool:

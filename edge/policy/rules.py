@@ -107,6 +107,7 @@ class TokenRule:
     fields: tuple[str, ...] = ()  # lower case
 
 
+Habit = Literal["private", "no-store", "no-cache"]
 PAGE_TYPES = Patterns(("text/html", "application/xhtml+xml"))
 
 
@@ -115,11 +116,12 @@ class PageRules:
     """How pages are shared that the shop makes for nobody in particular, though it sets cookies with each.
 
     `seconds` is the lifetime of pages that come without one. `despite_paths` and `despite_query` (names of
-    parameters) are the routes on which the shop's private, no-store and no-cache are its framework's habit,
-    not a wish. `mark` gives a marker cookie to who has sent an unsafe request: only marked visitors are
-    personal then, whatever the shop's opaque session cookie says. `ignore_cookies` say nothing of a visitor.
-    `marking_*` are safe requests that mark all the same, `sparing_*` unsafe ones that do not; a mark lasts
-    `mark_seconds`. Only answers of `types` are pages.
+    parameters) are the routes on which what the shop says of `habits` (private, no-store, no-cache) is its
+    framework's habit, not a wish. `mark` gives a marker cookie to who has sent an unsafe request: only marked
+    visitors are personal then, whatever the shop's opaque session cookie says. `ignore_cookies` say nothing
+    of a visitor. `marking_*` are safe requests that mark all the same, `sparing_*` unsafe ones that do not; a
+    mark lasts `mark_seconds`. Only answers of `types` are pages. `outdate`: a form sent to a page's address
+    outdates it (RFC 9111 §4.4), which a basket's form would do at every sale.
     """
 
     seconds: int
@@ -129,11 +131,13 @@ class PageRules:
     mark: bool = False
     tokens: tuple[TokenRule, ...] = ()
     types: Patterns = PAGE_TYPES
+    habits: frozenset[Habit] = frozenset({"private", "no-store", "no-cache"})
     mark_seconds: int = 14 * 86_400
     marking_paths: Patterns = NOTHING
     marking_query: Patterns = NOTHING
     sparing_paths: Patterns = NOTHING
     sparing_query: Patterns = NOTHING
+    outdate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

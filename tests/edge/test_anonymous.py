@@ -272,6 +272,33 @@ async def test_a_logins_way_back_marks_and_is_never_shared() -> None:
         assert (reply.reason, MARKER in (reply["set-cookie"] or "")) == ("never-rule", True)
 
 
+@pytest.mark.parametrize(("outdate", "verdict"), [(False, "hit"), (True, "miss")])
+async def test_a_baskets_form_does_not_outdate_the_page_it_stands_on(outdate: bool, verdict: str) -> None:
+    def script(request: Request) -> Answer:
+        if request.method == "POST":
+            return answer(303, b"", location="/")
+        return answer(content_type="text/html", set_cookie="sid=1")
+
+    shop = stage(script, pages={"outdate": outdate})
+    for target in ("/", "/p/1"):
+        await shop.ask(target)
+    await shop.ask("/p/1", method="POST", body=b"add=1")
+    for target in ("/", "/p/1"):
+        assert (await shop.ask(target)).verdict == verdict
+
+
+async def test_what_is_no_page_is_outdated_as_everywhere() -> None:
+    def script(request: Request) -> Answer:
+        return answer(content_type="application/json", cache_control="max-age=60")
+
+    shop = stage(script, pages={})
+    wants = {"Accept": "application/json"}
+    await shop.ask("/api/p/1", wants)
+    assert (await shop.ask("/api/p/1", wants)).verdict == "hit"
+    await shop.ask("/api/p/1", wants, method="PUT", body=b"{}")
+    assert (await shop.ask("/api/p/1", wants)).verdict == "miss"
+
+
 async def test_without_mark_nobody_is_marked() -> None:
     shop = stage(Shop(), pages={})
     sent = await shop.ask("/cart/add", {"Cookie": "sid=ani"}, method="POST", body=b"sku=7")

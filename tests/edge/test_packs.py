@@ -66,7 +66,7 @@ def test_a_site_can_say_how_its_pages_are_shared_without_a_pack() -> None:
         ({"find": ["no group"]}, "find"),
         ({"find": ["(one)(two)"]}, "find"),
         ({"find": ["(.*)"]}, "find"),
-        ({"find": []}, "find"),
+        ({"find": [], "source": "common", "cookie": ""}, "cookie"),
         ({"find": ["(☕)"]}, "find"),
         ({"cookie": ""}, "cookie"),
         ({"source": "thin air"}, "source"),

@@ -214,6 +214,24 @@ def test_a_given_lifetime_is_given_anew_at_each_answer() -> None:
     assert kept(later) is NotStored.PRIVATE
 
 
+SYMFONY = PageRules(seconds=300, despite_paths=Patterns(("/*",)), habits=frozenset({"private", "no-cache"}))
+
+
+@pytest.mark.parametrize(
+    ("said", "lifetime"),
+    [
+        ("no-cache, private", 300),
+        ("private, must-revalidate", 300),
+        ("max-age=0, must-revalidate, private", 300),
+        ("private, max-age=30", 30),
+        ("no-store, private", NotStored.NO_STORE),
+        ("no-store, no-cache, must-revalidate, max-age=0", NotStored.NO_STORE),
+    ],
+)
+def test_only_what_is_said_by_habit_does_not_hold(said: str, lifetime: object) -> None:
+    assert kept(html(Cache_Control=said), rule=SYMFONY) == lifetime
+
+
 # Who is marked ------------------------------------------------------------------------------------
 
 MARKING = PageRules(
