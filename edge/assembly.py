@@ -72,9 +72,11 @@ class Assembly:
         return await self._whole(x, answer.status, answer.fields, template.read(answer.body))
 
     async def _whole(self, x: Exchange, status: int, fields: Fields, template: Template) -> Answer:
-        everybodys = all(isinstance(piece, Text) for piece in template.pieces)
+        text = template.text
+        everybodys = text is not None
         if x.request.method == "HEAD":
-            return self._head(x, status, fields, everybodys=everybodys)
+            size = None if text is None else len(text)
+            return self._head(x, status, fields, size, everybodys=everybodys)
         filled = await self.fill(x, holes) if (holes := template.holes) else Filled()
         if template.waits:
             body = self._put_together(x, Pieces(template.pieces), filled)
@@ -103,14 +105,16 @@ class Assembly:
         inner = within_page(x)
         return Assembled(
             pieces,
-            lambda include: self.fragments.body(x, include, inner),
+            lambda include: self.fragments.begin(x, include, inner),
             lambda piece: _value(x, piece, filled),
             (x.rules.esi or DEFAULTS).ahead,
         )
 
-    def _head(self, x: Exchange, status: int, fields: Fields, *, everybodys: bool = False) -> Answer:
+    def _head(
+        self, x: Exchange, status: int, fields: Fields, size: int | None = None, *, everybodys: bool = False
+    ) -> Answer:
         shown = page_fields(fields, (), everybodys=everybodys)
-        coding = _coding(x, status, shown, None)
+        coding = _coding(x, status, shown, size)
         return Answer(status, _coded(x, status, shown, coding))
 
     def _encoded_as_it_passes(self, x: Exchange, status: int, fields: Fields, body: Assembled) -> Answer:

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from edge.http.cache_control import parse_request
 from edge.http.message import Answer, Fields, Request
 from edge.intake import Budget, Exchange, Within
 from edge.policy.reasons import FragmentReason
@@ -65,20 +67,28 @@ class Fragments:
             text = "Cookies that came with fragments, and went nowhere."
             yield Gauge("fragment_cookies_dropped", text, count, {"site": site})
 
-    async def body(self, x: Exchange, include: Include, within: Within) -> bytes:
-        """What stands in `include`'s place on the page of `x`: the fragment, its alternative, or nothing."""
+    def begin(self, x: Exchange, include: Include, within: Within) -> Coroutine[Any, Any, bytes] | None:
+        """What stands in `include`'s place on the page of `x`; None if the page has had enough of them."""
+        budget = within.budget
+        if budget.left > 0:
+            budget.left -= 1
+            return self._body(x, include, within)
+        self.asked[x.rules.name, FragmentReason.NUMBER] += 1
+        if not budget.overdrawn:  # of a page with thousands more this is told once
+            budget.overdrawn = True
+            self._tell(x, include, [FragmentReason.NUMBER])
+        return None
+
+    async def _body(self, x: Exchange, include: Include, within: Within) -> bytes:
+        """The fragment, its alternative, or nothing."""
         failed: list[str] = []
-        if within.budget.left <= 0:
-            failed.append(FragmentReason.NUMBER)
-        else:
-            within.budget.left -= 1
-            for reference in (include.src, include.alt):
-                if reference is None:
-                    continue
-                got = await self._one(x, reference, within)
-                if isinstance(got, bytes):
-                    return got
-                failed.append(got)
+        for reference in (include.src, include.alt):
+            if reference is None:
+                continue
+            got = await self._one(x, reference, within)
+            if isinstance(got, bytes):
+                return got
+            failed.append(got)
         self._tell(x, include, failed)
         return b""
 
@@ -170,6 +180,8 @@ def resolved(page: Request, reference: str) -> Request:
         raise Unfit(FragmentReason.URL)
     host = name if port is None or port == _DEFAULT_PORTS[url.scheme] else f"{name}:{port}"
     fields = page.fields.without(*_NOT_HANDED_DOWN)
+    if parse_request(fields.get("cache-control") or "").only_if_cached:
+        fields = fields.without("cache-control")  # the page is there; its parts are to be, too
     if host != page.host:
         fields = fields.without(*_CREDENTIALS)
     fields = Fields((("Host", host), *fields.lines, ("Accept-Encoding", "identity")))

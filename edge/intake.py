@@ -31,6 +31,7 @@ class Budget:
     """How many more fragments one page may ask for, those of its fragments included."""
 
     left: int
+    overdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

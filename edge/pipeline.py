@@ -105,9 +105,9 @@ class Pipeline:
             except Exception:
                 logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
                 answer = failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
-            line = None if rules.classes.pages is None else mark(x.kind, request, rules)
-            if line is not None:
-                answer = answer.but(fields=answer.fields.plus(line))
+            if within is None and rules.classes.pages is not None:
+                line = mark(x.kind, request, rules)
+                answer = answer if line is None else answer.but(fields=answer.fields.plus(line))
         return sealed(answer, request, self._identity, (self._clock.monotonic() - started) * 1000)
 
     async def _fragment(self, request: Request, within: Within) -> Answer:

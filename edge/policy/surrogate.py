@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote as percent_decoded
 
-from edge.http.cache_control import delta_seconds
+from edge.http.cache_control import delta_seconds, parse_response
 from edge.http.lists import members, unquote
 from edge.http.message import Fields, Line
 from edge.policy.freshness import SURROGATE
@@ -63,6 +63,8 @@ def wanted_by(rules: EsiRules, path: str, fields: Fields) -> str | None:
         return None
     if ESI in directives(fields).get("content", "").split():
         return "surrogate-control"
+    if parse_response(fields.get("cache-control") or "").no_transform:  # RFC 9111 §5.2.2.6
+        return None
     media_type = (fields.get("content-type") or "").partition(";")[0].strip().lower()
     if rules.types.fits(media_type) and rules.paths.fits(percent_decoded(path)):
         return "rule"

@@ -12,7 +12,7 @@ from edge.transform.template import Hole, Include, Parser, Piece, Text, Variable
 
 HELD = 256 * 1024  # bytes of pieces beyond which a page is not read on while a fragment is awaited
 
-Fetch = Callable[[Include], Coroutine[Any, Any, bytes]]
+Fetch = Callable[[Include], Coroutine[Any, Any, bytes] | None]
 Fill = Callable[[Variable | Hole], bytes]
 
 
@@ -56,7 +56,8 @@ class Pieces:
 class Assembled(AsyncIterator[bytes]):
     """The bytes of a page. `fetch`, which never fails, is under way or done for `ahead` fragments at most.
 
-    Nothing is begun before the first byte is wanted. To be read to its end or closed.
+    Where it gives None, nothing comes. Nothing is begun before the first byte is wanted. To be read to its
+    end or closed.
     """
 
     __slots__ = ("_ahead", "_ended", "_fetch", "_fill", "_pieces", "_reading", "_ready", "_waiting")
@@ -111,8 +112,10 @@ class Assembled(AsyncIterator[bytes]):
                 case Include():
                     if under_way >= self._ahead:
                         return
-                    under_way += 1
-                    self._ready.append(asyncio.get_running_loop().create_task(self._fetch(piece)))
+                    fetching = self._fetch(piece)
+                    if fetching is not None:
+                        under_way += 1
+                        self._ready.append(asyncio.get_running_loop().create_task(fetching))
                 case _:
                     assert_never(piece)
             self._waiting.popleft()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import random
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +21,11 @@ from edge.policy.rules import EsiRules, SiteRules
 from edge.position import ALONE
 from edge.purge import Purge
 from edge.store.content import Stored
+from edge.store.fill import Cut
 from edge.store.memory import weigh
+from edge.transform.assembled import HELD, Assembled, Pieces
 from edge.transform.template import Hole, Include, Piece, Template, Text, Variable
-from tests.edge.stage import Reply, Stage, answer, make_request
+from tests.edge.stage import Origin, Reply, Stage, answer, make_request
 
 HTML = "text/html; charset=utf-8"
 
@@ -331,6 +334,100 @@ async def test_few_fragments_are_asked_for_at_a_time() -> None:
     assert shop.fetches == 3
     shop.origin.gate.set()
     assert (await reading).body == b"".join(b"/%d" % number for number in range(9))
+
+
+async def test_a_page_of_a_thousand_fragments_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    shop = Shop(*[include("/f"), Text(b".")] * 1000, esi=EsiRules(number=5))
+    await shop.store_page()
+    assert (await shop.page()).body == b"/f." * 5 + b"." * 995
+    assert shop.pipeline.fragments.asked["shop", "too-many"] == 995
+    assert [vars(record)["why"] for record in caplog.records if "fragment" in record.message] == ["too-many"]
+
+
+async def test_fragments_that_come_in_another_order_are_delivered_in_the_pages() -> None:
+    gates = {f"/{number}": asyncio.Event() for number in range(5)}
+
+    class Slow(Origin):
+        async def fetch(self, site: str, request: Request) -> Answer:
+            made = await super().fetch(site, request)
+            await gates[request.path].wait()
+            return made
+
+    shop = Shop(*[piece for path in gates for piece in (include(path), Text(b";"))])
+    await shop.store_page()
+    shop.origin = shop.pipeline._fetching._upstream = Slow(shop.origin.script)
+    reading = asyncio.ensure_future(shop.page())
+    while shop.fetches < len(gates):
+        await asyncio.sleep(0)
+    for path in reversed(gates):
+        gates[path].set()
+        await asyncio.sleep(0)
+    assert (await reading).body == b"/0;/1;/2;/3;/4;"
+
+
+class Words:
+    """A parser to which `!name` is a fragment and everything else text."""
+
+    def feed(self, data: bytes) -> tuple[Piece, ...]:
+        name = data.decode()
+        return (include(name[1:]) if name.startswith("!") else Text(data),)
+
+    def end(self) -> tuple[Piece, ...]:
+        return ()
+
+
+async def test_a_page_is_not_read_on_for_ever_while_a_fragment_is_awaited() -> None:
+    gate, read = asyncio.Event(), 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        yield b"!slow"
+        for _ in range(100):
+            read += 1
+            yield b"x" * 16_384
+
+    async def fetch(wanted: Include) -> bytes:
+        await gate.wait()
+        return b"[slow]"
+
+    page = Assembled(Pieces(body=body(), parser=Words()), fetch, lambda piece: b"", 4)
+    first = asyncio.ensure_future(anext(page))
+    for _ in range(300):
+        await asyncio.sleep(0)
+    assert 1 < read <= HELD // 16_384 + 1
+    gate.set()
+    assert await first + b"".join([piece async for piece in page]) == b"[slow]" + b"x" * 1_638_400
+
+
+async def test_a_page_that_breaks_off_gives_its_fragments_up() -> None:
+    given_up = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"text"
+        yield b"!slow"
+        await asyncio.sleep(0)
+        raise Cut("the origin went away")
+
+    async def fetch(wanted: Include) -> bytes:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+        return b""
+
+    page = Assembled(Pieces(body=body(), parser=Words()), fetch, lambda piece: b"", 4)
+    assert await anext(page) == b"text"
+    with pytest.raises(Cut):
+        await anext(page)
+    await page.aclose()
+    assert given_up.is_set()
+
+
+async def test_a_fragment_may_be_asked_of_the_origin_though_the_page_is_wanted_from_the_store() -> None:
+    shop = Shop(Text(b"a"), include("/f"))
+    await shop.store_page()
+    reply = await shop.page({"Cache-Control": "only-if-cached"})
+    assert (reply.verdict, reply.body) == ("hit", b"a/f")
 
 
 async def test_who_leaves_takes_his_fragments_along() -> None:

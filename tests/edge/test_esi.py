@@ -80,13 +80,15 @@ async def test_origins_are_told_of_it_in_our_words_only() -> None:
 async def test_a_rule_by_path_and_type_needs_no_word_of_the_origin() -> None:
     def script(request: Request) -> Answer:
         kind = "text/plain" if request.path.endswith(".txt") else "text/html;charset=utf-8"
-        return answer(body=b"<esi:remove>x</esi:remove>.", content_type=kind, cache_control="max-age=60")
+        control = "max-age=60, no-transform" if "as-it-is" in request.path else "max-age=60"
+        return answer(body=b"<esi:remove>x</esi:remove>.", content_type=kind, cache_control=control)
 
     it = stage(script, {"paths": ["/shop/*"]})
     for _ in range(2):
         assert (await it.ask("/shop/a")).body == b"."
         assert (await it.ask("/%73hop/a")).body == b"."
         assert (await it.ask("/shop/a.txt")).body == b"<esi:remove>x</esi:remove>."
+        assert (await it.ask("/shop/as-it-is")).body == b"<esi:remove>x</esi:remove>."
         assert (await it.ask("/other")).body == b"<esi:remove>x</esi:remove>."
 
 
