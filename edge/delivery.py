@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from hashlib import blake2b
+from functools import partial
+from typing import Protocol
 
 from edge.http.etags import parse_etag
 from edge.http.message import Answer, Fields, Line, Request
-from edge.http.ranges import Part, multipart, satisfiable
+from edge.http.ranges import Part
 from edge.policy.entry import Entry
+from edge.policy.partial import is_ranged, validator, wanted
 from edge.policy.rules import Compression
 from edge.policy.tags import HIDDEN_FIELDS
-from edge.policy.validation import not_modified, range_holds
+from edge.policy.validation import not_modified
+from edge.ranging import Window, one, ranged
 from edge.store.content import Stored
+from edge.store.fill import Cut, Fill
 from edge.store.memory import MemoryStore
+from edge.store.parts import AHEAD, More, Parts, Spliced
 from edge.transform.compress import Compressor, Encoded, choose, compressible, decode, encode, undecodable
-from edge.upstream.collapse import Following, close
+from edge.upstream.collapse import Following, Portion, close
 
 PROMPT = (
     0.05  # seconds that a body may take to arrive whole, to be encoded once for all instead of as a stream
@@ -34,7 +40,11 @@ _OF_THE_BODY = frozenset(
 )
 _BODILESS = frozenset({204, 304})
 
-GoOn = Callable[[int], Awaitable[AsyncIterator[bytes]]]
+
+class GoOn(Protocol):
+    """Fetches an entry's bytes anew, from `first` on, to `last` or the end. Raises Cut where it cannot."""
+
+    async def __call__(self, first: int, last: int | None = None) -> AsyncIterator[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,56 @@ class Delivery:
             if plain is not None:
                 return Answer(entry.status, _decoded(entry.fields, len(plain)), plain)
         return Answer(entry.status, Fields(self._lines(entry, content, None, rules)), content.identity)
+
+    def parts(
+        self,
+        request: Request,
+        entry: Entry,
+        parts: Parts,
+        rules: Compression,
+        more: More,
+        portion: Portion | None = None,
+    ) -> Answer | None:
+        """`entry`, whose body is here in parts; None if it lacks some, and nothing vouches for others.
+
+        `portion` is a part that has just been fetched; `more` fetches those that lack.
+        """
+        if not_modified(request.fields, entry.status, entry.fields, entry.date):
+            return Answer(304, _unmodified(self._lines_of_parts(entry, parts, None, rules)))
+        if portion is not None and portion.said is not None:
+            body = Spliced(parts, portion.part, more, portion.fill)
+            shown = visible(entry.fields).without("content-length")
+            return one(shown, portion.said, portion.part.size, body)
+        asked = wanted(request, entry.fields, entry.date, parts.size)
+        if request.method == "HEAD" or asked is None:
+            coding = choose(request.fields, rules) if self._encodes(entry, parts, rules) else None
+            lines = Fields(self._lines_of_parts(entry, parts, coding, rules))
+            if request.method == "HEAD":
+                return Answer(entry.status, lines)
+        needs = (Part(0, parts.size - 1),) if asked is None else asked
+        if validator(entry) is None and any(parts.gap(part) is not None for part in needs):
+            return None
+        arriving, several = None if portion is None else portion.fill, len(needs) > 1
+
+        def read(part: Part) -> Spliced:
+            return Spliced(parts, part, more, arriving, later=several)
+
+        if asked is not None:
+            return ranged(entry, asked, parts.size, read)
+        whole = read(needs[0])
+        return Answer(entry.status, lines, whole if coding is None else Encoded(whole, coding))
+
+    def _encodes(self, entry: Entry, parts: Parts, rules: Compression) -> bool:
+        return compressible(entry.status, entry.fields, parts.size, rules)
+
+    def _lines_of_parts(
+        self, entry: Entry, parts: Parts, coding: str | None, rules: Compression
+    ) -> tuple[Line, ...]:
+        varies = self._encodes(entry, parts, rules)
+        size = parts.size if coding is None else None
+        lines = _encoded_lines(visible(entry.fields).lines, coding, size, varies=varies)
+        said = coding is not None or varies or "accept-ranges" in entry.fields
+        return lines if said else (*lines, ("Accept-Ranges", "bytes"))
 
     async def own(self, request: Request, answer: Answer, rules: Compression, date: int) -> Answer:
         """An answer that is this visitor's alone, as he wants it."""
@@ -169,49 +229,42 @@ class Delivery:
         return Answer(entry.status, Fields(self._lines(entry, content, coding, rules)), body)
 
     async def _ranged(self, request: Request, entry: Entry, content: Stored, go_on: GoOn) -> Answer | None:
-        """206 or 416 of a whole body (RFC 9110 §14.2); None: the whole is to be sent."""
-        if not range_holds(request.fields, entry.fields, entry.date) or "content-encoding" in entry.fields:
+        """206 or 416 (RFC 9110 §14.2); None: the whole is to be sent.
+
+        Of a body under way what has come, or soon will, is read as it comes; what lies further off is fetched
+        on its own.
+        """
+        if not is_ranged(request, entry.fields, entry.date):
             return None
         if not_modified(request.fields, entry.status, entry.fields, entry.date):
             return None  # §13.2.2: If-None-Match and If-Modified-Since come first
-        asked, shown = request.fields.get("range") or "", visible(entry.fields).without("content-length")
-        fill, size = content.fill, _length(entry.fields)
-        if fill is not None and size is not None and satisfiable(asked, size) == (Part(0, size - 1),):
-            if not fill.joinable:
-                return None
-            fields = shown.plus(
-                ("Content-Range", f"bytes 0-{size - 1}/{size}"), ("Content-Length", str(size))
-            )
-            return Answer(206, fields, Following(fill.attach(), go_on))
-        if content.identity is None and (fill is None or not await fill.finished()):
+        fill = content.fill
+        size = _length(entry.fields) if content.identity is None else len(content.identity)
+        if size is None and fill is not None and await fill.finished():
+            size = content.size
+        parts = None if size is None else wanted(request, entry.fields, entry.date, size)
+        if size is None or parts is None:
+            return None
+        if len(parts) > 1 and fill is not None and not await fill.finished():
             return None
         body = content.identity
-        if body is None:
+        if body is not None or not parts:
+            return ranged(entry, parts, size, lambda part: (body or b"")[part.first : part.end])
+        stream = None if fill is None else await self._part(entry, fill, parts[0], go_on)
+        return None if stream is None else ranged(entry, parts, size, lambda part: stream)
+
+    async def _part(self, entry: Entry, fill: Fill, part: Part, go_on: GoOn) -> AsyncIterator[bytes] | None:
+        """`part` of a body under way; None if it can no longer be had."""
+        if validator(entry) is not None and not fill.reaches(part.first, AHEAD):
+            with suppress(Cut):
+                return Window(await go_on(part.first, part.last), size=part.size)
+        if part.first < fill.begin or fill.error is not None:
             return None
-        parts = satisfiable(asked, len(body))
-        if parts is None:
-            return None
-        if not parts:
-            lost = shown.without("etag", "last-modified", "content-type")
-            return Answer(416, lost.plus(("Content-Range", f"bytes */{len(body)}"), ("Content-Length", "0")))
-        return _parts(shown, body, parts, f"{entry.etag} {entry.date} {entry.key}")
+        return Window(Following(fill.attach(part.first), partial(_up_to, go_on, part.last)), size=part.size)
 
 
-def _parts(fields: Fields, body: bytes, parts: tuple[Part, ...], seed: str) -> Answer:
-    if len(parts) == 1:
-        part = parts[0]
-        fields = fields.plus(("Content-Range", part.of(len(body))), ("Content-Length", str(part.size)))
-        return Answer(206, fields, body[part.first : part.last + 1])
-    boundary = blake2b(seed.encode(), digest_size=16).hexdigest()
-    joined = multipart(body, parts, fields.get("content-type"), boundary)
-    return Answer(
-        206,
-        fields.without("content-type").plus(
-            ("Content-Type", f"multipart/byteranges; boundary={boundary}"),
-            ("Content-Length", str(len(joined))),
-        ),
-        joined,
-    )
+async def _up_to(go_on: GoOn, last: int, first: int) -> AsyncIterator[bytes]:
+    return await go_on(first, last)
 
 
 def visible(fields: Fields) -> Fields:

@@ -9,9 +9,10 @@ from typing import assert_never
 from edge.http.cache_control import ResponseDirectives
 from edge.http.cookies import cookies
 from edge.http.message import Request
+from edge.http.ranges import Part as Span
 from edge.intake import Exchange
 from edge.policy.classes import Anonymous, File, Never, Page, Personal, cookie_class
-from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
+from edge.policy.decisions import Complete, Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.key import url_of
 from edge.policy.keying import VARIANT
@@ -26,7 +27,10 @@ from edge.policy.reasons import (
 )
 from edge.policy.rules import PageRules, SiteRules
 from edge.store.content import Stored
+from edge.store.parts import Parts
 from edge.transform.template import Hole, Include, Template, Unread, Variable, written
+
+PARTS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class StoredVariant:
     vary: Mapping[str, str | None]
     tags: tuple[str, ...]
     etag: str | None
+    parts: tuple[str, ...] | None  # the bytes that are stored, "0-1023", of a body that is not whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ _MEANING: dict[str, str] = {
     MissReason.COLD: "nothing is stored under this key",
     MissReason.VARY: "only variants for other request fields are stored",
     MissReason.AUTHORIZATION: "what is stored may not answer requests with credentials",
+    MissReason.PARTIAL: "only a part is stored, and not all that is asked for: the rest is fetched",
     RevalidateReason.STALE: "the stored answer is stale",
     RevalidateReason.NO_CACHE: "the origin wants to be asked before every use",
     RevalidateReason.REQUEST: "the request asks for a newer answer, and the site lets it",
@@ -96,7 +102,7 @@ _MEANING: dict[str, str] = {
     PassReason.METHOD: "only GET and HEAD are answered from the store",
     PassReason.BODY: "the request has a body",
     PassReason.PRECONDITION: "If-Match and If-Unmodified-Since are for the origin to judge",
-    PassReason.RANGE: "a part is asked for, and the whole is not stored",
+    PassReason.RANGE: "several parts are asked for and not all stored, or one of a version not known here",
     PassReason.NEVER: "a rule of the site says that this is never cached",
     PassReason.PERSONAL: "a cookie says that the answer is this visitor's own",
     PassReason.MARKED: "the edge's marker says that this visitor has sent a form, so that he is somebody",
@@ -126,6 +132,10 @@ _REMEDIES: dict[str, tuple[str, ...]] = {
         "The same URL was asked for before with the same values in the fields that Vary names.",
     ),
     MissReason.AUTHORIZATION: ("The origin says public, s-maxage or must-revalidate.",),
+    MissReason.PARTIAL: (
+        "The same part was asked for before, through this node.",
+        "The origin gives a strong validator: an ETag without W/, or a Last-Modified before Date.",
+    ),
     RevalidateReason.STALE: (
         "The origin gives a longer lifetime, or stale-while-revalidate.",
         "It is asked for again after the origin has confirmed or replaced it.",
@@ -142,7 +152,10 @@ _REMEDIES: dict[str, tuple[str, ...]] = {
         "`pages.ignore_cookies` knows its other cookies, or `pages.mark` is on.",
     ),
     PassReason.MARKED: ("The visitor bears no marker: it lasts `pages.mark_seconds`.",),
-    PassReason.RANGE: ("The whole was asked for before, and is small enough to be stored.",),
+    PassReason.RANGE: (
+        "The whole was asked for before, and is small enough to be stored.",
+        "One part is asked for at a time, without If-Range where nothing is stored yet.",
+    ),
     RefusedReason.ONLY_IF_CACHED: ("A fresh answer is stored.",),
 }
 
@@ -198,6 +211,8 @@ def _told(decision: Decision) -> tuple[str, str | None, Entry | None]:
             return "stale", stale_reason, entry
         case Revalidate(entry, revalidate_reason):
             return "revalidate", revalidate_reason, entry
+        case Complete(entry):
+            return "miss", MissReason.PARTIAL, entry
         case Miss(miss_reason):
             return "miss", miss_reason, None
         case Pass(pass_reason):
@@ -344,4 +359,10 @@ def _variant(entry: Entry, now: float, *, selected: bool) -> StoredVariant:
         vary=dict(entry.selection),
         tags=entry.tags,
         etag=None if entry.etag is None else str(entry.etag),
+        parts=_spans(content.held()) if isinstance(content, Parts) else None,
     )
+
+
+def _spans(held: list[Span]) -> tuple[str, ...]:
+    shown = [f"{part.first}-{part.last}" for part in held[:PARTS_SHOWN]]
+    return (*shown, f"and {len(held) - PARTS_SHOWN} more") if len(held) > PARTS_SHOWN else tuple(shown)

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
 from edge.clock import Clock
-from edge.http.dates import parse_date
-from edge.http.etags import parse_etag
 from edge.http.forwarding import towards_commerce, towards_origin
 from edge.http.message import Answer, Request
-from edge.http.ranges import content_range
-from edge.intake import Exchange, Heard, Intake, is_disguised, own_of
-from edge.policy.classes import for_all, is_for_all
+from edge.http.ranges import Part
+from edge.intake import Exchange, Heard, Intake, is_disguised, judged, own_of
+from edge.policy.classes import is_for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, usable_on_error
 from edge.policy.invalidation import invalidated, is_unsafe
 from edge.policy.keying import is_nobodys, spelled, variant_of
+from edge.policy.partial import Lack, lack, named_by, to_ask
 from edge.policy.reasons import NotStored
 from edge.policy.statuses import is_error
 from edge.policy.storing import COOKIES, judge
 from edge.policy.surrogate import CAPABLE, obeyed, wanted_by
-from edge.policy.validation import asking, can_ask, confirmed_by_head, selected_by, unconditional
+from edge.policy.validation import can_ask, confirmed_by_head, selected_by, unconditional
 from edge.policy.vary import select
 from edge.position import Position
 from edge.purge import Keys, Mark, PurgeLog
+from edge.slicing import Slicing, identity
 from edge.store.content import Stored
 from edge.store.fill import Cut
 from edge.store.memory import MemoryStore, Sweep
@@ -90,6 +90,7 @@ class Fetching:
         self.flights = Flights()
         self.log = PurgeLog()
         self._intake = Intake(store, self.flights, self.log)
+        self.slicing = Slicing(store, self.flights, self._intake, self._ask, self.go)
         self.trusted = 0  # entries of an older order must be revalidated before their next use
 
     def candidates(self, key: str) -> Sequence[Entry]:
@@ -98,9 +99,15 @@ class Fetching:
         arriving = tuple(self.flights.filling(key))
         return (*stored, *arriving) if arriving else stored
 
-    async def go(self, x: Exchange, stale: Entry | None, *, alone: bool) -> tuple[Landing, bool]:
-        """Fetch, or wait for who fetches the same; how it ended, and whether the fetch was our own."""
-        key = self._flight_key(x)
+    async def go(
+        self, x: Exchange, stale: Entry | None, lacks: Lack | None = None, *, alone: bool
+    ) -> tuple[Landing, bool]:
+        """Fetch, or wait for who fetches the same; how it ended, and whether the fetch was our own.
+
+        With `lacks` it is what lacks of `stale`, whose parts are fresh.
+        """
+        part = None if lacks is None or stale is None else self.slicing.to_fetch(x, stale, lacks)
+        key = self._flight_key(x, part)
         if not alone:
             under_way = self.flights.find(key)
             if under_way is not None:
@@ -108,7 +115,7 @@ class Fetching:
         flight = self._flight(key)
         if not alone:
             self.flights.open(flight)
-        self._on_background(self._fly(flight, x, stale))
+        self._on_background(self._fly(flight, x, stale, part))
         try:
             return await flight.wait(owner=True), True
         except asyncio.CancelledError:
@@ -155,13 +162,18 @@ class Fetching:
 
     async def _for_one(self, x: Exchange) -> Heard:
         """What the origin says to the visitor himself. A page that is taken apart is asked for as it is."""
-        if x.rules.esi is None:
-            return await self._ask(x, x.asked)
-        heard = await self._ask(x, _plain(x.asked))
-        if heard.answer.status == 206 and wanted_by(x.rules.esi, x.request.path, heard.answer.fields):
+        return await (self._ask(x, x.asked) if x.rules.esi is None else self._hear(x, x.asked))
+
+    async def _hear(self, x: Exchange, question: Request) -> Heard:
+        """The answer to `question`, its body as it is; a page that is taken apart comes whole."""
+        heard = await self._ask(x, identity(question))
+        esi = x.rules.esi
+        if esi is None or heard.answer.status != 206:
+            return heard
+        if wanted_by(esi, x.request.path, heard.answer.fields):
             await close(heard.answer.body)  # RFC 9110 §14.2: ranges may be ignored
-            whole = replace(x.asked, fields=x.asked.fields.without("range", "if-range"))
-            heard = await self._ask(x, _plain(whole))
+            whole = replace(question, fields=question.fields.without("range", "if-range"))
+            heard = await self._ask(x, identity(whole))
         return heard
 
     def _may_outdate(self, x: Exchange, key: str) -> bool:
@@ -176,14 +188,14 @@ class Fetching:
         """Ask by HEAD. A 200 updates what is stored, or tells that it is obsolete (RFC 9111 §4.3.5)."""
         flight = self._flight((x.key, ()))
         try:
-            heard = await self._ask(x, _plain(unconditional(x.request)))
+            heard = await self._ask(x, identity(unconditional(x.request)))
             if is_for_all(x.kind):
-                shared, fresh = _judged(x, heard)
+                shared, fresh = judged(x, heard)
                 if isinstance(fresh, NotStored):
                     own = await self._own(x, heard, fresh)
                     return own.answer, own.origin
                 heard = shared
-            if stale is not None and is_whole(stale) and heard.answer.status == stale.status == 200:
+            if stale is not None and is_here(stale) and heard.answer.status == stale.status == 200:
                 if confirmed_by_head(stale, heard.answer.fields):
                     self._intake.freshen(flight, x, stale, heard)
                 else:
@@ -191,23 +203,6 @@ class Fetching:
             return heard.answer, heard.origin
         finally:
             self.log.end(flight.order)
-
-    async def rest(self, x: Exchange, entry: Entry, offset: int) -> AsyncIterator[bytes]:
-        """`entry`'s body from `offset` on, fetched anew. Raises Cut if the origin's is another by now."""
-        fields = [("Range", f"bytes={offset}-")]
-        if entry.etag is not None and not entry.etag.weak:
-            fields.append(("If-Range", str(entry.etag)))
-        sent = unconditional(replace(x.request, method="GET", on_interim=None))
-        answer = (await self._ask(x, _plain(replace(sent, fields=sent.fields.plus(*fields))))).answer
-        body = answer.body
-        if _same_representation(entry, answer) and not isinstance(body, bytes):
-            part = content_range(answer.fields.get("content-range"))
-            if answer.status == 206 and part is not None and part[0].first == offset:
-                return body
-            if answer.status == 200:
-                return _after(body, offset)
-        await close(body)
-        raise Cut(f"the rest from byte {offset} on could not be had")
 
     def strike(self, mark: Mark) -> Sweep:
         """Refuse from now on what `mark` strikes: what is stored, arriving, or still being asked for."""
@@ -226,12 +221,12 @@ class Fetching:
     def _flight(self, key: FlightKey, *, pinned: bool = False) -> Flight:
         return Flight(key, self.log.begin(), self._position(), pinned=pinned)
 
-    def _flight_key(self, x: Exchange) -> FlightKey:
-        """The key, and the variant if what is stored tells on what it depends."""
+    def _flight_key(self, x: Exchange, part: Part | None = None) -> FlightKey:
+        """The key, the variant if what is stored tells on what it depends, and the part if it is for one."""
         stored = self._store.get(x.key)
-        if not stored or not stored[-1].selection:
-            return x.key, ()
-        return x.key, select(tuple(name for name, _ in stored[-1].selection), x.request.fields)
+        listed = tuple(name for name, _ in stored[-1].selection) if stored else ()
+        variant = select(listed, x.request.fields) if listed else ()
+        return x.key, variant if part is None else (*variant, ("range", f"{part.first}-{part.last}"))
 
     async def _ask(self, x: Exchange, request: Request) -> Heard:
         asked = self._clock.monotonic()
@@ -252,9 +247,9 @@ class Fetching:
             answer = answer.but(fields=obeyed(answer.fields))
         return Heard(answer, Timing(asked, self._clock.monotonic(), self._clock.wall()))
 
-    async def _fly(self, flight: Flight, x: Exchange, stale: Entry | None) -> None:
+    async def _fly(self, flight: Flight, x: Exchange, stale: Entry | None, part: Part | None = None) -> None:
         flight.depart()
-        await self._tend(flight, self._fetch(flight, x, stale))
+        await self._tend(flight, self._fetch(flight, x, stale, part))
 
     async def _tend(self, flight: Flight, flying: Coroutine[Any, Any, None]) -> None:
         """See that `flight` lands, whatever comes."""
@@ -271,15 +266,18 @@ class Fetching:
             self.log.end(flight.order)
             flight.land(Failed(UpstreamError("reset", flight.key[0], "the fetch was given up", sent=True)))
 
-    async def _fetch(self, flight: Flight, x: Exchange, stale: Entry | None) -> None:
+    async def _fetch(
+        self, flight: Flight, x: Exchange, stale: Entry | None, part: Part | None = None
+    ) -> None:
         why_shy = self.flights.why_shy(x.group, self._clock.monotonic()) if stale is None else None
         if why_shy is not None and is_disguised(x):
-            heard = await self._ask(x, _plain(unconditional(x.asked)))
+            heard = await self._hear(x, named_by(x.asked))
             flight.land(Own(heard.answer, heard.origin, why_shy))
             return
-        asked_about = stale if stale is not None and is_whole(stale) and can_ask(stale) else None
-        plain = unconditional(x.request)
-        heard = await self._ask(x, _plain(plain if asked_about is None else asking(x.request, asked_about)))
+        whole = stale if part is None and stale is not None and is_here(stale) else None
+        asked_about = whole if whole is not None and can_ask(whole) else None
+        question = to_ask(x.request, asked_about if part is None else stale, part)
+        heard = await self._hear(x, question)
         if asked_about is not None and heard.answer.status == 304:
             if selected_by(asked_about, heard.answer.fields):
                 landing = self._confirmed(flight, x, asked_about, heard)
@@ -287,30 +285,43 @@ class Fetching:
                     flight.land(landing)
                     return
             # The 304 speaks of another representation than ours: ask for the whole (RFC 9111 §4.3.3).
-            heard = await self._ask(x, _plain(plain))
+            question = unconditional(x.request)
+            heard = await self._hear(x, question)
         answer = heard.answer
-        if stale is not None and is_error(answer.status) and self.excuses(stale, heard.timing.heard):
+        if stale is not None and is_error(answer.status) and self.excuses(x, stale, heard.timing.heard):
             await close(answer.body)
             flight.land(Excused(heard.origin))
             return
-        shared, fresh = _judged(x, heard)
+        named = part is None and asked_about is None
+        shared, fresh = judged(x, heard, ranged="range" in question.fields)
+        refused: NotStored | None
         if isinstance(fresh, NotStored):
-            own = await self._own(x, heard, fresh) if flight.owner_aboard else heard
-            await self._disown(flight, x, stale, Own(own.answer, own.origin, fresh))
+            refused = fresh
+        elif answer.status == 206:
+            refused = await self.slicing.take(flight, x, heard, shared, fresh, stale, named=named)
         else:
-            await self._take(flight, x, shared, fresh, stale)
+            refused = await self._intake.take(flight, x, shared, fresh, stale)
+        if refused is not None:
+            heard = await self._own(x, heard, refused, named=named) if flight.owner_aboard else heard
+            await self._disown(flight, x, stale, Own(heard.answer, heard.origin, refused))
 
-    async def _own(self, x: Exchange, heard: Heard, why: NotStored) -> Heard:
-        """What was asked for everybody's sake is not for everybody: the visitor's own, asked as himself."""
-        if heard.answer.status >= 500 or why is NotStored.PURGED or not is_disguised(x):
+    async def _own(self, x: Exchange, heard: Heard, why: NotStored, *, named: bool = True) -> Heard:
+        """What was asked for everybody's sake is not for everybody: the visitor's own, asked as himself.
+
+        So is a part that he has not `named`.
+        """
+        unasked = not named and heard.answer.status in (206, 416)
+        disguised = is_disguised(x) and heard.answer.status < 500 and why is not NotStored.PURGED
+        if not unasked and not disguised:
             return heard
         await close(heard.answer.body)
-        return await self._ask(x, _plain(unconditional(x.asked)))
+        return await self._hear(x, named_by(x.asked))
 
-    def excuses(self, stale: Entry, now: float) -> bool:
+    def excuses(self, x: Exchange, stale: Entry, now: float) -> bool:
         """Whether `stale` may stand in for an error that the origin answered."""
-        trusted = stale.order >= self.trusted
-        return trusted and usable_on_error(stale.freshness, now, reachable=True) is not None
+        if stale.order < self.trusted or lack(x.request, stale) is not None:
+            return False
+        return usable_on_error(stale.freshness, now, reachable=True) is not None
 
     def _confirmed(self, flight: Flight, x: Exchange, stale: Entry, heard: Heard) -> Landing | None:
         """The origin says that `stale` still holds. None if it may not be kept, and the whole is gone."""
@@ -341,48 +352,6 @@ class Fetching:
             await close(own.answer.body)
 
 
-def _judged(x: Exchange, heard: Heard) -> tuple[Heard, Freshness | NotStored]:
-    """What came as everybody may have it, and the freshness under which it is kept, or why it is not."""
-    answer = heard.answer
-    fields = (
-        answer.fields if answer.status >= 500 else for_all(x.kind, x.request, answer.status, answer.fields)
-    )
-    if isinstance(fields, NotStored):
-        return heard, fields
-    request = replace(x.request, method="GET") if x.request.method == "HEAD" else x.request
-    fresh = judge(request, answer.status, fields, heard.timing, x.rules)
-    return replace(heard, answer=answer.but(fields=fields)), fresh
-
-
-def is_whole(entry: Entry) -> bool:
-    """Whether `entry`'s body is all there."""
-    return isinstance(entry.content, Stored) and entry.content.whole
-
-
-def _plain(request: Request) -> Request:
-    """`request` for the body as it is: the edge encodes it by itself."""
-    return replace(request, fields=request.fields.replaced("Accept-Encoding", "identity"))
-
-
-def _same_representation(entry: Entry, answer: Answer) -> bool:
-    """Whether `answer` surely bears the same bytes as `entry`."""
-    tag = parse_etag(answer.fields.get("etag"))
-    if entry.etag is not None:
-        return tag is not None and tag.is_strongly(entry.etag)
-    modified = answer.fields.get("last-modified")
-    return (
-        modified is not None
-        and entry.last_modified is not None
-        and parse_date(modified) == entry.last_modified
-    )
-
-
-async def _after(body: AsyncIterator[bytes], offset: int) -> AsyncIterator[bytes]:
-    """`body` less its first `offset` bytes."""
-    left = offset
-    async for chunk in body:
-        if left >= len(chunk):
-            left -= len(chunk)
-        else:
-            yield chunk[left:]
-            left = 0
+def is_here(entry: Entry) -> bool:
+    """Whether `entry`'s body does not depend on a fill that may yet fail: it is whole, or kept in parts."""
+    return entry.content.partial or (isinstance(entry.content, Stored) and entry.content.whole)

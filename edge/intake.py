@@ -12,6 +12,7 @@ from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, dated
 from edge.policy.keying import VARIANT
 from edge.policy.pages import ungiven
+from edge.policy.partial import arrival, as_whole, divisible, validator
 from edge.policy.reasons import NotStored
 from edge.policy.rules import SiteRules
 from edge.policy.storing import COOKIES, judge, left_out, make_entry
@@ -21,9 +22,11 @@ from edge.purge import PurgeLog
 from edge.store.content import Stored
 from edge.store.fill import Fill
 from edge.store.memory import MemoryStore
+from edge.store.parts import Parts
 from edge.transform.esi import EsiParser
 from edge.transform.template import Unread
 from edge.upstream.collapse import Flight, Flights, Origin, Own, Shared, close
+from edge.upstream.contract import UpstreamError
 
 
 @dataclass(slots=True)
@@ -120,7 +123,14 @@ class Intake:
         if content.fill is not None and not isinstance(body, bytes):
             self._flights.join(entry)
             self._flights.close(flight)
-            await self._pour(entry, content.fill, body)
+            try:
+                await self.pour(content.fill, body)
+            except UpstreamError:
+                if template is None and (stale is None or stale.content.partial):
+                    self._keep_what_came(flight, entry, content.fill)
+                raise
+            finally:
+                self._flights.leave(entry)
             if not content.fill.keeping:
                 if stale is not None:
                     self._store.drop(stale)
@@ -134,7 +144,7 @@ class Intake:
         return None
 
     def freshen(self, flight: Flight, x: Exchange, stale: Entry, heard: Heard) -> Entry | NotStored:
-        """`stale` with the fields of a 304 or of a HEAD's 200, or why it is kept no longer (§4.3.4)."""
+        """`stale` with the fields of a 304, a HEAD's 200 or a 206 (§3.4, §4.3.4), or why it is not kept."""
         newer = dated(end_to_end(heard.answer.fields), heard.timing)
         if not x.rules.share_set_cookie:
             newer = newer.without(*COOKIES)
@@ -146,7 +156,7 @@ class Intake:
         x = replace(x, request=replace(x.request, method="GET"))
         fresh = judge(x.request, stale.status, merged, heard.timing, x.rules)
         content = stale.content
-        assert isinstance(content, Stored)
+        assert isinstance(content, Stored | Parts)
         if isinstance(fresh, NotStored):
             self._store.drop(stale)
             return fresh
@@ -165,10 +175,36 @@ class Intake:
         return entry
 
     def _is_too_large(self, fields: Fields) -> bool:
-        length = fields.get("content-length")
-        return length is not None and length.isdigit() and int(length) > self._store.max_object
+        length = _length(fields)
+        return length is not None and length > self._store.max_object
 
-    async def _pour(self, entry: Entry, fill: Fill, body: AsyncIterator[bytes]) -> None:
+    def _keep_what_came(self, flight: Flight, entry: Entry, fill: Fill) -> None:
+        """Keep the first part of a body that broke off, if the rest can be fetched later (RFC 9111 §3.3)."""
+        size = _length(entry.fields)
+        if not fill.keeping or entry.status != 200 or size is None or fill.received >= size:
+            return
+        if validator(entry) is None or not divisible(entry.fields):
+            return
+        if self._log.struck(flight.order, entry.key, entry.site, entry.tags) is None:
+            parts = Parts(size, sliced=False)
+            self._store.put(replace(entry, content=parts))
+            self._store.keep(parts, 0, fill.so_far())
+
+    def begin(
+        self, flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, content: Parts
+    ) -> Entry | NotStored:
+        """The entry of a body that comes in parts, stored at once; or why it may not be."""
+        entry = _entry(flight, x, heard, fresh, content)
+        mark = self._log.struck(flight.order, entry.key, entry.site, entry.tags)
+        if mark is not None and not mark.soft:
+            return NotStored.PURGED
+        if mark is not None:
+            entry = replace(entry, freshness=fresh.expired_at(heard.timing.heard))
+        self._store.put(entry)
+        return entry
+
+    async def pour(self, fill: Fill, body: AsyncIterator[bytes]) -> None:
+        """Take `body` in, with room for what is kept of it."""
         reserved = 0
 
         def may_grow(size: int) -> bool:
@@ -182,11 +218,15 @@ class Intake:
             await fill.pour(body, may_grow)
         finally:
             self._store.release(reserved)
-            self._flights.leave(entry)
             await close(body)
 
 
-def _entry(flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, content: Stored) -> Entry:
+def _length(fields: Fields) -> int | None:
+    value = fields.get("content-length")
+    return int(value) if value is not None and value.isascii() and value.isdigit() else None
+
+
+def _entry(flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, content: Stored | Parts) -> Entry:
     return make_entry(
         x.request,
         heard.answer.status,
@@ -201,6 +241,26 @@ def _entry(flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, content:
     )
 
 
+def judged(x: Exchange, heard: Heard, *, ranged: bool = False) -> tuple[Heard, Freshness | NotStored]:
+    """What came as everybody may have it, and the freshness under which it is kept, or why it is not.
+
+    `ranged`: a part was asked for. One that comes is judged as the whole that it is of (RFC 9111 §3.3).
+    """
+    answer = heard.answer
+    status, fields = answer.status, answer.fields
+    given = fields if status >= 500 else for_all(x.kind, x.request, status, fields)
+    if isinstance(given, NotStored):
+        return heard, given
+    if ranged and status == 206:
+        came = arrival(given)
+        if came is None or unread(x, 200, given) is not None:
+            return heard, NotStored.PARTIAL
+        status, given = 200, as_whole(given, came.size)
+    request = replace(x.request, method="GET") if x.request.method == "HEAD" else x.request
+    fresh = judge(request, status, given, heard.timing, x.rules)
+    return replace(heard, answer=answer.but(status=status, fields=given)), fresh
+
+
 def unread(x: Exchange, status: int, fields: Fields) -> Unread | None:
     """How the body of an answer is to be taken apart, if it is to be."""
     rules = x.rules.esi
@@ -211,8 +271,7 @@ def unread(x: Exchange, status: int, fields: Fields) -> Unread | None:
 def own_of(x: Exchange, stale: Entry, heard: Heard, reason: NotStored) -> Own | None:
     """What a 304 confirmed, for the asker alone; None where only pieces of it are there."""
     content = stale.content
-    assert isinstance(content, Stored)
-    if content.identity is None:
+    if not isinstance(content, Stored) or content.identity is None:
         return None
     fields = dated(updated(stale.fields, end_to_end(heard.answer.fields)), heard.timing)
     return Own(Answer(stale.status, fields, content.identity), heard.origin, reason)

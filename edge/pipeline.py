@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any, assert_never
 
 from edge import explain as story
@@ -19,12 +20,13 @@ from edge.http.hops import end_to_end, went_through
 from edge.http.message import Answer, Outcome, Request
 from edge.intake import Exchange, Within, unread
 from edge.policy.classes import classify, mark
-from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
+from edge.policy.decisions import Complete, Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_on_error
 from edge.policy.key import host_name, key_of
 from edge.policy.keying import keyed
 from edge.policy.lookup import lookup
+from edge.policy.partial import Lack, lack
 from edge.policy.reasons import (
     FORWARDED,
     FragmentReason,
@@ -44,9 +46,10 @@ from edge.refusals import failure, refusal
 from edge.sealing import sealed
 from edge.store.content import Stored
 from edge.store.memory import MemoryStore
+from edge.store.parts import Parts
 from edge.transform.compress import Compressor
 from edge.transform.template import Include, Template
-from edge.upstream.collapse import Excused, Failed, Landing, Origin, Own, Shared
+from edge.upstream.collapse import Excused, Failed, Landing, Origin, Own, Portion, Shared
 from edge.upstream.contract import Upstream, UpstreamError
 
 logger = logging.getLogger("tepi.edge")
@@ -146,6 +149,8 @@ class Pipeline:
                     answer = await self._served(x, entry, stale_reason, collapsed=collapsed)
                 case Revalidate(entry, revalidate_reason):
                     answer, alone = await self._forwarded(x, revalidate_reason, entry, alone=alone)
+                case Complete(entry, lacks):
+                    answer, alone = await self._completed(x, entry, lacks, alone=alone)
                 case Miss(miss_reason):
                     answer, alone = await self._forwarded(x, miss_reason, None, alone=alone)
                 case Pass(pass_reason):
@@ -201,6 +206,14 @@ class Pipeline:
         excused = await self._excused(x, stale, origin, reachable=True) if is_error(answer.status) else None
         return excused or await self._own(x, answer, reason, origin, NotStored.METHOD)
 
+    async def _completed(
+        self, x: Exchange, entry: Entry, lacks: Lack, *, alone: bool
+    ) -> tuple[Answer | None, bool]:
+        """Fetch the first part that lacks before anything is answered, for it may be of another version."""
+        reason = MissReason.PARTIAL
+        landing, owner = await self._fetching.go(x, entry, lacks, alone=alone or self._goes_alone(x, reason))
+        return await self._landed(x, reason, entry, landing, owner=owner)
+
     def _goes_alone(self, x: Exchange, reason: MissReason | RevalidateReason) -> bool:
         """Whether another's answer would not be for us, so that waiting for it cannot help."""
         return (
@@ -224,7 +237,9 @@ class Pipeline:
                 if not owner:
                     fresh = entry.freshness
                     return None, fresh.no_cache or fresh.ttl(self._clock.monotonic()) <= 0
-                answer = await self._delivered(x, entry)
+                answer = await self._delivered(x, entry, landing.portion)
+                if answer is None and entry.content.partial:  # what was here has been evicted meanwhile
+                    return None, True
                 if answer is None:  # the body broke off at once
                     answer = await self._excused(x, stale, origin, reachable=False)
                     if answer is None:
@@ -233,7 +248,8 @@ class Pipeline:
                 answer = answer.but(fields=answer.fields.plus(*landing.own_lines))
                 verdict = "revalidated" if landing.revalidated else "miss"
                 outcome = _outcome(verdict, reason, origin, stored=landing.stored)
-                return self._told(x, answer, entry, outcome, aged=landing.revalidated), False
+                aged = landing.revalidated or reason is MissReason.PARTIAL
+                return self._told(x, answer, entry, outcome, aged=aged), False
             case Own(answer, origin, why):
                 if not owner:
                     return None, why is not NotStored.PURGED
@@ -252,7 +268,7 @@ class Pipeline:
         self, x: Exchange, stale: Entry | None, origin: Origin | None, *, reachable: bool
     ) -> Answer | None:
         """`stale` in place of an error, if that is allowed."""
-        if stale is None or stale.order < self._fetching.trusted:
+        if stale is None or stale.order < self._fetching.trusted or lack(x.request, stale) is not None:
             return None
         reason = usable_on_error(stale.freshness, self._clock.monotonic(), reachable=reachable)
         answer = None if reason is None else await self._delivered(x, stale)
@@ -292,11 +308,13 @@ class Pipeline:
         outcome = _outcome(verdict, reason, origin, stored=False)
         return own.but(outcome=replace(outcome, site=x.rules.name, key=x.key, detail=why))
 
-    async def _delivered(self, x: Exchange, entry: Entry) -> Answer | None:
-        async def go_on(offset: int) -> AsyncIterator[bytes]:
-            return await self._fetching.rest(x, entry, offset)
-
+    async def _delivered(self, x: Exchange, entry: Entry, portion: Portion | None = None) -> Answer | None:
+        slicing = self._fetching.slicing
         content = entry.content
+        if isinstance(content, Parts):
+            more = partial(slicing.more, x, entry)
+            return self._delivery.parts(x.request, entry, content, x.rules.compression, more, portion)
+        go_on = partial(slicing.rest, x, entry)
         if isinstance(content, Stored) and content.template is not None:
             return await self._assembly.entry(x, entry, go_on)
         return await self._delivery.entry(x.request, entry, x.rules.compression, go_on)

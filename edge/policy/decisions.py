@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.policy.entry import Entry
+from edge.policy.partial import Lack
 from edge.policy.reasons import MissReason, PassReason, RevalidateReason, StaleReason
 
 
@@ -32,6 +33,14 @@ class Revalidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Complete:
+    """Fetch what lacks of `entry`, whose parts are fresh, and serve all of it."""
+
+    entry: Entry
+    lack: Lack
+
+
+@dataclass(frozen=True, slots=True)
 class Miss:
     """Fetch, and keep what may be kept."""
 
@@ -50,4 +59,4 @@ class Unavailable:
     """The client wants a stored answer or none, and there is none (RFC 9111 §5.2.1.7)."""
 
 
-Decision = Hit | Stale | Revalidate | Miss | Pass | Unavailable
+Decision = Hit | Stale | Revalidate | Complete | Miss | Pass | Unavailable

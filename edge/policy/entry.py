@@ -8,17 +8,27 @@ from typing import Protocol
 from edge.http.cache_control import ResponseDirectives
 from edge.http.etags import ETag
 from edge.http.message import Fields
+from edge.http.ranges import Part
 from edge.policy.freshness import Freshness
 from edge.policy.vary import Selection
 from edge.position import Position
 
 
 class Content(Protocol):
-    """An entry's body as policy sees it: how long it is, if that is known."""
+    """An entry's body as policy sees it: how long it is, if that is known, and what of it is here."""
 
     @property
     def size(self) -> int | None:
         """Bytes of the body as the origin sent it; None while it is still arriving."""
+        ...
+
+    @property
+    def partial(self) -> bool:
+        """Whether only parts of it are here (RFC 9111 §3.3)."""
+        ...
+
+    def gap(self, part: Part) -> Part | None:
+        """The whole of the first gap that lies in or reaches into `part`; None if all of that is here."""
         ...
 
 

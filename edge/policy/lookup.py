@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from edge.http.cache_control import SILENT_REQUEST, RequestDirectives, parse_request
 from edge.http.lists import names
 from edge.http.message import Request
 from edge.policy.classes import PAGE, Class, Never, Personal
-from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
+from edge.policy.decisions import Complete, Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_while_revalidating
+from edge.policy.partial import Asks, asks, lack, validator
 from edge.policy.reasons import MissReason, PassReason, RevalidateReason, StaleReason
 from edge.policy.rules import SiteRules
 from edge.policy.vary import matches
@@ -33,12 +35,16 @@ def lookup(
         return Pass(passed)
     wishes = request_directives(request)
     selected = select_entry(request, entries, now)
+    decision: Decision
     if isinstance(selected, MissReason):
-        if wishes.only_if_cached:
-            return Unavailable()
-        return Pass(PassReason.RANGE) if _wants_a_part(request) else Miss(selected)
-    decision = _judge(selected, wishes if rules.obey_reload else _mild(wishes), now, trusted)
-    return Unavailable() if wishes.only_if_cached and isinstance(decision, Revalidate) else decision
+        decision = _absent(request, selected)
+    else:
+        decision = _judge(selected, wishes if rules.obey_reload else _mild(wishes), now, trusted)
+        if selected.content.partial:
+            decision = _of_parts(request, selected, decision)
+    if wishes.only_if_cached and not isinstance(decision, Hit | Stale):
+        return Unavailable()
+    return decision
 
 
 def bypass(request: Request, kind: Class = PAGE) -> PassReason | None:
@@ -54,10 +60,27 @@ def bypass(request: Request, kind: Class = PAGE) -> PassReason | None:
     return kind.why if isinstance(kind, Personal) else None
 
 
-def _wants_a_part(request: Request) -> bool:
-    """Whether `request` is for less than the whole. Players ask for `bytes=0-` to learn about ranges."""
-    asked = request.fields.get("range")
-    return asked is not None and (asked != "bytes=0-" or "if-range" in request.fields)
+def _absent(request: Request, reason: MissReason) -> Miss | Pass:
+    """The decision where nothing that is stored can help."""
+    return Pass(PassReason.RANGE) if asks(request) is Asks.AS_IT_IS else Miss(reason)
+
+
+def _of_parts(request: Request, entry: Entry, decision: Decision) -> Decision:
+    """`decision` for an entry of which only parts are here (RFC 9111 §3.3)."""
+    lacks = lack(request, entry)
+    if lacks is None:
+        return decision
+    if not lacks.only or validator(entry) is None:
+        return _absent(request, MissReason.PARTIAL)
+    match decision:
+        case Hit():
+            return Complete(entry, lacks)
+        case Stale():  # what is fetched must not be of another version than what is here
+            return Revalidate(entry, RevalidateReason.STALE)
+        case Revalidate() | Complete() | Miss() | Pass() | Unavailable():
+            return decision
+        case _:
+            assert_never(decision)
 
 
 def request_directives(request: Request) -> RequestDirectives:

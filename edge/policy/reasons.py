@@ -14,6 +14,7 @@ class MissReason(StrEnum):
     COLD = "uri-miss"  # nothing is stored under the key
     VARY = "vary-miss"  # only other variants are
     AUTHORIZATION = "authorization"  # what is stored was not allowed for requests with credentials
+    PARTIAL = "partial"  # only a part is, and not the one that is wanted
 
 
 class RevalidateReason(StrEnum):
@@ -43,7 +44,7 @@ class PassReason(StrEnum):
     NEVER = "never-rule"  # the site's rules say so
     PERSONAL = "personal"  # a cookie says that the answer is this visitor's own
     MARKED = "marked"  # the edge's marker says so
-    RANGE = "range"  # a part of something that is not stored whole
+    RANGE = "range"  # several parts, not all stored, or a part of a version that is not known here
 
 
 class RefusedReason(StrEnum):
@@ -99,6 +100,7 @@ FORWARDED = {
     MissReason.COLD: "uri-miss",
     MissReason.VARY: "vary-miss",
     MissReason.AUTHORIZATION: "miss",
+    MissReason.PARTIAL: "partial",
     RevalidateReason.STALE: "stale",
     RevalidateReason.NO_CACHE: "stale",
     RevalidateReason.REQUEST: "request",

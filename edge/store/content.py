@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from edge.http.message import Line
+from edge.http.ranges import Part
 from edge.policy.rules import Compression
 from edge.store.fill import Fill
 from edge.transform.template import Template, Unread
@@ -35,6 +36,8 @@ class Stored:
         if identity is not None:
             self._take_apart()
 
+    partial = False
+
     @property
     def whole(self) -> bool:
         """Whether the body is all there."""
@@ -52,6 +55,9 @@ class Stored:
         """Bytes of all bodies together."""
         pieces = self.template.weight if isinstance(self.template, Template) else 0
         return len(self.identity or b"") + pieces + sum(map(len, self.encoded.values()))
+
+    def gap(self, part: Part) -> None:
+        """None: all of it is here, or on its way."""
 
     def complete(self) -> None:
         """The fill is done and was kept: the body is whole."""

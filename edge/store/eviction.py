@@ -6,16 +6,25 @@ push used ones out, and a hit costs one assignment.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edge.policy.entry import Entry
+
+if TYPE_CHECKING:
+    from edge.store.parts import Piece
 
 
 class Slot:
-    """An entry's place in the queue. `alive` turns false, for good, when the entry leaves the store."""
+    """An entry's place in the queue, or that of a `piece` of its body.
 
-    __slots__ = ("alive", "entry", "newer", "older", "size", "used")
+    `alive` turns false, for good, when it leaves the store.
+    """
 
-    def __init__(self, entry: Entry, size: int) -> None:
+    __slots__ = ("alive", "entry", "newer", "older", "piece", "size", "used")
+
+    def __init__(self, entry: Entry, size: int, piece: Piece | None = None) -> None:
         self.entry = entry
+        self.piece = piece
         self.size = size
         self.used = False
         self.alive = True

@@ -24,7 +24,7 @@ class Cut(Exception):
 
 
 class Fill:
-    """Bytes as they arrive.
+    """Bytes as they arrive: the body's from `first` on, up to `end` if that is known.
 
     While the body may be kept whole (up to `limit` bytes), nobody waits for anybody. Beyond that only a
     window of it is held: the origin is read as fast as the slowest reader, who is left behind once others
@@ -32,6 +32,7 @@ class Fill:
     """
 
     __slots__ = (
+        "_begin",
         "_changed",
         "_chunks",
         "_first",
@@ -44,17 +45,30 @@ class Fill:
         "_whole",
         "_window",
         "done",
+        "end",
         "error",
+        "first",
         "keeping",
         "received",
     )
 
-    def __init__(self, limit: int, *, window: int = WINDOW, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        limit: int,
+        *,
+        first: int = 0,
+        end: int | None = None,
+        window: int = WINDOW,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.first = first
+        self.end = end
         self._limit = limit
         self._window = window
         self._patience = patience
         self._chunks: deque[bytes] = deque()
         self._first = 0  # the number of the first chunk held
+        self._begin = first  # the offset of its first byte
         self._held = 0
         self._readers: set[Reader] = set()
         self._lagging = 0  # readers that still want the first chunk held
@@ -68,8 +82,24 @@ class Fill:
 
     @property
     def joinable(self) -> bool:
-        """Whether a new reader can still have the body from its first byte."""
+        """Whether a new reader can still have all of it."""
         return self._first == 0 and self.error is None
+
+    @property
+    def begin(self) -> int:
+        """The offset of the first byte that is still held."""
+        return self._begin
+
+    @property
+    def position(self) -> int:
+        """The offset of the byte that comes next."""
+        return self.first + self.received
+
+    def reaches(self, at: int, ahead: int) -> bool:
+        """Whether byte `at` can be had from here, or will come within `ahead` bytes."""
+        if at < self._begin or self.error is not None or (self.end is not None and at >= self.end):
+            return False
+        return at - self.position < (0 if self.done else ahead)
 
     @property
     def held(self) -> int:
@@ -77,21 +107,28 @@ class Fill:
         return self._held
 
     def whole(self) -> bytes:
-        """The body; only when done and kept. From now on readers share it, and its pieces are let go."""
+        """All that came; only if kept. From now on readers share it, and its pieces are let go."""
         if self._whole is None:
             self._whole = b"".join(self._chunks)
             self._chunks.clear()
         return self._whole
 
+    def so_far(self) -> bytes:
+        """What has come; only if kept."""
+        return b"".join(self._chunks) if self._whole is None else self._whole
+
     async def pour(self, source: AsyncIterator[bytes], may_grow: Callable[[int], bool]) -> None:
         """Take `source` to its end; `may_grow(bytes)` is asked for room before each chunk that would be kept.
 
-        Raises what the source raises, and Cut when the body is not kept and nobody reads it any more.
+        Raises what the source raises, and Cut when more comes than was announced, or when the body is not
+        kept and nobody reads it any more.
         """
         try:
             async for chunk in source:
                 if not chunk:
                     continue
+                if self.end is not None and self.position + len(chunk) > self.end:
+                    raise Cut("more came than was announced")
                 if self.keeping and not (self.received + len(chunk) <= self._limit and may_grow(len(chunk))):
                     self.keeping = False
                 self._chunks.append(chunk)
@@ -110,13 +147,24 @@ class Fill:
         finally:
             self._wake()
 
-    def attach(self) -> Reader:
-        """A new reader, from the first byte; only while joinable."""
-        reader = Reader(self)
+    def attach(self, at: int | None = None) -> Reader:
+        """A new reader from byte `at` on, the first if None; only where it can still be had."""
+        number, skip = (0, 0) if at is None else self._place(at)
+        reader = Reader(self, number, self.first if at is None else at, skip)
         self._readers.add(reader)
-        self._lagging += 1
+        if number == self._first:
+            self._lagging += 1
         self._room.set()
         return reader
+
+    def _place(self, at: int) -> tuple[int, int]:
+        """The number of the chunk that holds byte `at`, or will, and how many bytes go before it there."""
+        begin = self._begin
+        for number, chunk in enumerate(self._chunks, self._first):
+            if at < begin + len(chunk):
+                return number, at - begin
+            begin += len(chunk)
+        return self._first + len(self._chunks), at - begin
 
     async def finished(self, timeout: float | None = None) -> bool:
         """Wait for the end, `timeout` seconds at most; whether the body is there, whole."""
@@ -134,7 +182,8 @@ class Fill:
             if reader not in self._readers:
                 raise Lagged(reader.offset)
             if self._whole is not None:
-                return self._whole[reader.offset : reader.offset + PIECE] or None
+                begin, reader.skip = reader.offset - self.first, 0
+                return self._whole[begin : begin + PIECE] or None
             if reader.at < self._first + len(self._chunks):
                 chunk = self._chunks[reader.at - self._first]
                 self._advance(reader)
@@ -172,7 +221,9 @@ class Fill:
         newest = self._first + len(self._chunks)
         slowest = min((reader.at for reader in self._readers), default=newest)
         while self._first < slowest:
-            self._held -= len(self._chunks.popleft())
+            gone = len(self._chunks.popleft())
+            self._held -= gone
+            self._begin += gone
             self._first += 1
         self._lagging = sum(reader.at == self._first for reader in self._readers)
         if self._held < self._window:
@@ -206,18 +257,25 @@ class Fill:
 class Reader(AsyncIterator[bytes]):
     """One who follows a fill. To be read to its end or closed."""
 
-    __slots__ = ("_fill", "at", "offset")
+    __slots__ = ("_fill", "at", "offset", "skip")
 
-    def __init__(self, fill: Fill) -> None:
+    def __init__(self, fill: Fill, at: int, offset: int, skip: int) -> None:
         self._fill = fill
-        self.at = 0  # the next chunk
-        self.offset = 0  # bytes taken
+        self.skip = skip  # bytes of the next chunks that go before his first
+        self.at = at  # the next chunk
+        self.offset = offset  # of the byte that he wants next
 
     async def __anext__(self) -> bytes:
-        chunk = await self._fill.next_for(self)
-        if chunk is None:
-            self._fill.detach(self)
-            raise StopAsyncIteration
+        while True:
+            chunk = await self._fill.next_for(self)
+            if chunk is None:
+                self._fill.detach(self)
+                raise StopAsyncIteration
+            if self.skip < len(chunk):
+                break
+            self.skip -= len(chunk)
+        if self.skip:
+            chunk, self.skip = chunk[self.skip :], 0
         self.offset += len(chunk)
         return chunk
 

@@ -13,11 +13,13 @@ from edge.purge import Keys, Mark, Prefix, Site, Tag
 from edge.store.content import Stored
 from edge.store.eviction import Sieve, Slot
 from edge.store.index import NameIndex
+from edge.store.parts import Parts, Piece
 
 # What an entry costs beside bodies and texts; tests/edge/store/test_memory.py holds it against tracemalloc.
 ENTRY_OVERHEAD = 2_600
 LINE_OVERHEAD = 190
 TAG_OVERHEAD = 150
+PIECE_OVERHEAD = 500  # of each piece of a body that is here in parts
 VARIANTS = 200  # of one key; the oldest goes when another comes
 _END = "\U0010ffff"
 
@@ -63,14 +65,21 @@ class MemoryStore:
             slot.used = True
 
     def put(self, entry: Entry) -> bool:
-        """Keep `entry` in place of the variant that answers the same requests; False if there is no room."""
+        """Keep `entry` in place of the variant that answers the same requests; False if there is no room.
+
+        The pieces of one whose body is here in parts come by `keep`.
+        """
         size = weigh(entry)
         if size > self.budget:
             return False
         variants = self._keys.get(entry.key)
         if variants is not None:
             for other in tuple(variants):
-                if other.selection == entry.selection:
+                if other.selection != entry.selection:
+                    continue
+                if other.content is entry.content:
+                    self._unlist(other, self._slots[other])
+                else:
                     self.drop(other)
             if len(variants) >= VARIANTS:
                 self.drop(variants[0])
@@ -78,6 +87,8 @@ class MemoryStore:
         if self.size + size > self.budget:
             return False
         slot = Slot(entry, size)
+        if isinstance(entry.content, Parts):
+            entry.content.slot = slot
         self._slots[entry] = slot
         self._keys.setdefault(entry.key, []).append(entry)
         self._sites.setdefault(entry.site, {})[entry] = None
@@ -94,12 +105,48 @@ class MemoryStore:
         slot = self._slots.get(old)
         if slot is None:
             return False
-        used = slot.used
-        self.drop(old)
+        used, content = slot.used, old.content
+        self._unlist(old, slot)
         kept = self.put(new)
         if kept:
             self._slots[new].used = used
+        if isinstance(content, Parts) and not (kept and new.content is content):
+            self._release(content)
         return kept
+
+    def keep(self, parts: Parts, first: int, data: bytes) -> bool:
+        """Keep what of `data`, the bytes of `parts` from `first` on, is not here yet; False if it may not be.
+
+        It may while the entry is stored, and as long as there is room. A body that is here in full then is
+        made whole, unless it is too large for that or `sliced`.
+        """
+        for begin, piece in parts.missing(first, data):
+            slot = parts.slot
+            if slot is None:
+                return False
+            slot.used = True  # its own pieces must not push it out
+            size = PIECE_OVERHEAD + len(piece)
+            if size > self.budget:
+                return False
+            self._make_room(size)
+            if parts.slot is None or self.size + size > self.budget:
+                return False
+            made = Piece(begin, piece)
+            made.slot = Slot(slot.entry, size, made)
+            parts.pieces[begin] = made
+            self._queue.add(made.slot)
+            self.size += size
+        if not parts.sliced and parts.size <= self.max_object:
+            self._make_whole(parts)
+        return True
+
+    def _make_whole(self, parts: Parts) -> None:
+        body = parts.joined()
+        if body is not None and parts.slot is not None:
+            entry = parts.slot.entry
+            parts.whole = body
+            self._release(parts)  # its bytes make the room
+            self.swap(entry, replace(entry, content=Stored(body)))
 
     def holds(self, entry: Entry) -> bool:
         """Whether `entry` is still stored."""
@@ -130,9 +177,16 @@ class MemoryStore:
 
     def drop(self, entry: Entry) -> None:
         """Forget `entry`, if it is stored."""
-        slot = self._slots.pop(entry, None)
+        slot = self._slots.get(entry)
         if slot is None:
             return
+        self._unlist(entry, slot)
+        if isinstance(entry.content, Parts):
+            self._release(entry.content)
+
+    def _unlist(self, entry: Entry, slot: Slot) -> None:
+        """Take `entry` out, but not the pieces of its body."""
+        del self._slots[entry]
         slot.alive = False
         self._queue.remove(slot)
         self.size -= slot.size
@@ -150,6 +204,20 @@ class MemoryStore:
                 tags.discard(tag, entry)
             if not tags:
                 del self._tags[entry.site]
+
+    def _release(self, parts: Parts) -> None:
+        """Forget the pieces of a body whose entry has gone."""
+        parts.slot = None
+        for piece in parts.pieces.values():
+            self._let_go(piece)
+        parts.pieces.clear()
+
+    def _let_go(self, piece: Piece) -> None:
+        slot = piece.slot
+        assert slot is not None
+        slot.alive = False
+        self._queue.remove(slot)
+        self.size -= slot.size
 
     def knows_site(self, site: str) -> bool:
         """Whether anything of `site` is stored."""
@@ -208,7 +276,13 @@ class MemoryStore:
             if victim is None:
                 return
             self.evictions += 1
-            self.drop(victim.entry)
+            if victim.piece is None:
+                self.drop(victim.entry)
+            else:
+                self._let_go(victim.piece)
+                parts = victim.entry.content
+                assert isinstance(parts, Parts)
+                del parts.pieces[victim.piece.first]
 
 
 class Sweep:
@@ -253,7 +327,7 @@ class Sweep:
 def weigh(entry: Entry) -> int:
     """The bytes that `entry` takes: bodies, texts and bookkeeping."""
     content = entry.content
-    bodies = content.weight if isinstance(content, Stored) else content.size or 0
+    bodies = content.weight if isinstance(content, Stored) else 0
     texts = len(entry.key) + sum(len(name) + len(value) + LINE_OVERHEAD for name, value in entry.fields.lines)
     selecting = sum(len(name) + len(value or "") + LINE_OVERHEAD for name, value in entry.selection)
     return ENTRY_OVERHEAD + bodies + texts + selecting + sum(len(tag) + TAG_OVERHEAD for tag in entry.tags)

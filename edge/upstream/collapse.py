@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from edge.http.message import Answer, Line
+from edge.http.ranges import Part
 from edge.policy.entry import Entry
 from edge.policy.reasons import NotStored
 from edge.policy.vary import Selection
 from edge.position import Position
 from edge.store.content import Stored
-from edge.store.fill import Lagged, Reader
+from edge.store.fill import Fill, Lagged, Reader
 from edge.upstream.contract import UpstreamError
 
 
@@ -26,14 +27,27 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Portion:
+    """A part that is arriving. `said` is its Content-Range, where just that part was asked for."""
+
+    fill: Fill
+    part: Part
+    said: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Shared:
-    """An entry that every fitting request may use; its body may still be arriving."""
+    """An entry that every fitting request may use; its body may still be arriving.
+
+    Of one whose body is here in parts `portion` is the one that was fetched.
+    """
 
     entry: Entry
     origin: Origin
     stored: bool = True  # whether the store takes it
     revalidated: bool = False
     own_lines: tuple[Line, ...] = ()  # what is not stored, for the one who asked
+    portion: Portion | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,6 @@ SECTIONS = {
 }
 UNCOVERED = {
     "RFC 9111 §3.2",  # with §4.3.4
-    "RFC 9111 §3.4",  # parts are not combined
     "RFC 9211 §2.6",  # collapsed needs two visitors at once: tests/edge/upstream/test_collapse.py
     "RFC 9875 §2",  # cache groups are not read
     "RFC 9875 §3",

@@ -48,6 +48,7 @@ async def test_a_hit_tells_of_every_stored_variant() -> None:
         "vary": {"foo": "1"},
         "tags": ["kopi", "gayo"],
         "etag": '"1"',
+        "parts": None,
     }
     assert (second["selected"], second["vary"]) == (False, {"foo": "2"})
     freshness = next(step for step in told["steps"] if step["step"] == "freshness")  # type: ignore[union-attr, index]
