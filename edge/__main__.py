@@ -136,7 +136,8 @@ class Running:
     def figures(self) -> dict[str, Any]:
         """What heartbeats tell: cumulative counters, and how full the store is at this moment."""
         store = {"bytes": self.store.size, "entries": len(self.store), "budget": self.store.budget}
-        return {**self.telemetry.counters(), "store": store}
+        guard = self.node.pipeline.proving.failures()
+        return {**self.telemetry.counters(), "store": store, "guard": guard}
 
     async def take(self, config: EdgeConfig) -> None:
         """`config` from now on, all of it or nothing. Raises AddressTaken, BadCertificate, OSError."""
@@ -214,9 +215,10 @@ def _build(config: EdgeConfig, identity: Identity | None, database: Database) ->
         compress=Compressor(),
         on_background=tasks.start,
         position=lambda: node.position,
+        random=secrets.token_bytes,
         identity=IDENTITY,
     )
-    telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received, pipeline.fragments.counts)
+    telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received, pipeline.counts)
     node = Node(sites, pipeline, Certificates(), lambda: edge.figures())
     if identity is not None and config.control is not None:
         node.fetch_certificate = _certificates_from(config.control.url, identity)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge.delivery import GoOn, visible
 from edge.fragments import DEFAULTS, Fragments, within_page
@@ -13,6 +13,7 @@ from edge.http.lists import names
 from edge.http.message import Answer, Fields, Line
 from edge.intake import Exchange
 from edge.policy.entry import Entry
+from edge.policy.jar import parse, with_cookies
 from edge.store.content import Stored
 from edge.transform.assembled import Assembled, Pieces
 from edge.transform.compress import DIGESTS, INLINE, Encoded, choose, compressible, encode_once
@@ -29,16 +30,16 @@ _OF_SHARING = ("cache-control", "expires", "pragma")
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What a visitor's holes are filled with, by rule, and the lines that go with it into the head."""
+    """What a visitor's holes are filled with, and the lines that go with it into the head."""
 
-    values: Mapping[str, bytes] = field(default_factory=dict)
+    values: Mapping[Hole, bytes] = field(default_factory=dict)
     lines: tuple[Line, ...] = ()
 
 
-FillHoles = Callable[[Exchange, frozenset[str]], Awaitable[Filled]]
+FillHoles = Callable[[Exchange, frozenset[Hole]], Awaitable[Filled]]
 
 
-async def no_holes(x: Exchange, rules: frozenset[str]) -> Filled:
+async def no_holes(x: Exchange, holes: frozenset[Hole]) -> Filled:
     """For sites without holes."""
     return Filled()
 
@@ -47,7 +48,8 @@ async def no_holes(x: Exchange, rules: frozenset[str]) -> Filled:
 class Assembly:
     """Puts pages together. `fill` is asked once a page, before its head, if it has holes.
 
-    The lines that it gives for a fragment are lost: the head of the page is under way by then.
+    The lines that it gives for a fragment are lost, as the head of the page is under way by then. So where
+    fragments may have holes, the page's visitor gets all that they need with its head.
     """
 
     fragments: Fragments
@@ -77,7 +79,7 @@ class Assembly:
         if x.request.method == "HEAD":
             size = None if text is None else len(text)
             return self._head(x, status, fields, size, everybodys=everybodys)
-        filled = await self.fill(x, holes) if (holes := template.holes) else Filled()
+        x, filled = await self._filled(x, template.holes, waits=template.waits)
         if template.waits:
             body = self._put_together(x, Pieces(template.pieces), filled)
             return self._encoded_as_it_passes(x, status, page_fields(fields, filled.lines), body)
@@ -93,13 +95,26 @@ class Assembly:
             await close(body)
             return self._head(x, status, fields)
         try:
-            filled = await self.fill(x, template.holes) if template.holes else Filled()
+            x, filled = await self._filled(x, template.holes, waits=True)
         except BaseException:
             await close(body)
             raise
         pieces = Pieces(body=body, parser=template.parser())
         page = self._put_together(x, pieces, filled)
         return self._encoded_as_it_passes(x, status, page_fields(fields, filled.lines), page)
+
+    async def _filled(self, x: Exchange, holes: frozenset[Hole], *, waits: bool) -> tuple[Exchange, Filled]:
+        """What the holes are filled with, and `x` as its fragments are to see it, cookies included."""
+        if waits and x.rules.classes.pages is not None:
+            mine = {hole.rule for hole in holes}
+            rules = (rule for rule in x.rules.classes.pages.tokens if rule.is_given)
+            holes |= {Hole(rule.name, shown=False) for rule in rules if rule.name not in mine}
+        if not holes:
+            return x, Filled()
+        filled = await self.fill(x, holes)
+        given = [parse(value, "/", 0) for _, value in filled.lines]
+        fields = with_cookies(x.asked.fields, [cookie for cookie in given if cookie is not None], "/")
+        return replace(x, asked=replace(x.asked, fields=fields)), filled
 
     def _put_together(self, x: Exchange, pieces: Pieces, filled: Filled) -> Assembled:
         inner = within_page(x)
@@ -180,5 +195,5 @@ def _value(x: Exchange, piece: Text | Variable | Hole, filled: Filled) -> bytes:
             return data
         case Variable():
             return in_text(piece, x.asked, (x.rules.esi or DEFAULTS).cookies)
-        case Hole(rule):
-            return filled.values.get(rule, b"")
+        case Hole():
+            return filled.values.get(piece, b"") if piece.shown else b""

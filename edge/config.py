@@ -158,6 +158,10 @@ class Site(Table):
     )
     pages: PagesTable | None = Field(None, description="How pages are shared, if not by RFC 9111 alone.")
     esi: EsiTable | None = Field(None, description="How pages are made of fragments; unset, they are not.")
+    guard: bool = Field(
+        True,
+        description="Whether pages that cookies go with are shared only once they proved everybody's.",
+    )
     timeouts: Timeouts = Field(Timeouts(), description="How long origins may take.")
     compression: CompressionTable = Field(CompressionTable(), description="Which answers are compressed.")
 
@@ -182,6 +186,7 @@ class Site(Table):
             platform=None if self.platform is None else self.platform.label,
             commerce_prefix=None if self.commerce is None else self.commerce.prefix,
             share_set_cookie=self.cache.share_set_cookie,
+            guard=self.guard,
             stale_while_revalidate=self.cache.stale_while_revalidate,
             stale_if_error=self.cache.stale_if_error,
             stale_if_unreachable=self.cache.stale_if_unreachable,

@@ -144,7 +144,7 @@ class Delivery:
             return replace(answer, status=304, fields=_unmodified(fields.lines), body=b"")
         if request.method == "HEAD" or body == b"":
             return replace(answer, fields=fields)
-        size = len(body) if isinstance(body, bytes) else _length(fields)
+        size = len(body) if isinstance(body, bytes) else length_of(fields)
         if not compressible(status, fields, size, rules):
             return replace(answer, fields=fields)
         coding = choose(request.fields, rules)
@@ -170,7 +170,7 @@ class Delivery:
         known = content.compressible
         if known is not None and known[0] is rules:
             return known[1]
-        size = content.size if content.identity is not None else _length(entry.fields)
+        size = content.size if content.identity is not None else length_of(entry.fields)
         verdict = compressible(entry.status, entry.fields, size, rules)
         content.compressible = (rules, verdict)
         return verdict
@@ -189,7 +189,7 @@ class Delivery:
         lines = content.lines.get(coding)
         if lines is None:
             if content.identity is None:
-                size = _length(entry.fields) if coding is None else None
+                size = length_of(entry.fields) if coding is None else None
             else:
                 size = (
                     len(content.identity) if coding is None else len(content.encoded.get(coding, b"")) or None
@@ -239,7 +239,7 @@ class Delivery:
         if not_modified(request.fields, entry.status, entry.fields, entry.date):
             return None  # §13.2.2: If-None-Match and If-Modified-Since come first
         fill = content.fill
-        size = _length(entry.fields) if content.identity is None else len(content.identity)
+        size = length_of(entry.fields) if content.identity is None else len(content.identity)
         if size is None and fill is not None and await fill.finished():
             size = content.size
         parts = None if size is None else wanted(request, entry.fields, entry.date, size)
@@ -315,6 +315,7 @@ def _unmodified(lines: tuple[Line, ...]) -> Fields:
     return kept.without("last-modified") if "etag" in kept else kept
 
 
-def _length(fields: Fields) -> int | None:
+def length_of(fields: Fields) -> int | None:
+    """The body's length as its head tells it."""
     value = fields.get("content-length")
     return int(value) if value is not None and value.isascii() and value.isdigit() else None

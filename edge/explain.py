@@ -176,9 +176,17 @@ def refused(request: Request, reason: RefusedReason, site: str | None) -> Explan
 
 
 def explain(
-    x: Exchange, entries: Sequence[Entry], decision: Decision, now: float, parts: Sequence[Part] = ()
+    x: Exchange,
+    entries: Sequence[Entry],
+    decision: Decision,
+    now: float,
+    parts: Sequence[Part] = (),
+    more: Sequence[Step] = (),
 ) -> Explanation:
-    """The story of a decision: `now` is monotonic; `parts` are the fragments of the page that it is about."""
+    """The story of a decision: `now` is monotonic; `parts` are the fragments of the page that it is about.
+
+    `more` are steps that others took towards it.
+    """
     request, rules, key = x.asked, x.rules, x.key
     word, reason, selected = _told(decision)
     variants = tuple(_variant(entry, now, selected=entry is selected) for entry in entries)
@@ -195,6 +203,7 @@ def explain(
         Step("rules", "the site's caching rules", _rules(rules)),
         Step("stored", _count(len(entries)), {"variants": len(entries)}),
         *(() if selected is None else (_directives(selected), *_page(selected, parts))),
+        *more,
         Step("decision", f"{word}: {_MEANING[reason]}" if reason else "hit: the stored answer is fresh", {}),
     )
     hit_when = _REMEDIES.get(reason, ()) if reason else ()
@@ -322,7 +331,8 @@ def _page(entry: Entry, parts: Sequence[Part]) -> tuple[Step, ...]:
                 if (count := sum(isinstance(piece, kind) for piece in template.pieces))
             ]
             finding = f"put together for each visitor, with {', '.join(counts) or 'nothing of his own'}"
-            facts: dict[str, object] = {"because": template.why, "holes": sorted(template.holes)}
+            holes = sorted({hole.rule for hole in template.holes})
+            facts: dict[str, object] = {"because": template.why, "holes": holes}
             for number, part in enumerate(parts, 1):
                 facts[f"fragment {number}"] = _part(part)
             return (Step("page", finding, facts),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,13 +19,15 @@ from edge.policy.freshness import Freshness, Timing, usable_on_error
 from edge.policy.invalidation import invalidated, is_unsafe
 from edge.policy.keying import is_nobodys, spelled, variant_of
 from edge.policy.partial import Lack, lack, named_by, to_ask
-from edge.policy.reasons import NotStored
+from edge.policy.reasons import LASTING, OF_THE_ASKER, NotStored
+from edge.policy.standins import without_secrets
 from edge.policy.statuses import is_error
 from edge.policy.storing import COOKIES, judge
 from edge.policy.surrogate import CAPABLE, obeyed, wanted_by
 from edge.policy.validation import can_ask, confirmed_by_head, selected_by, unconditional
 from edge.policy.vary import select
 from edge.position import Position
+from edge.proving import Proving, Verdict, unattended
 from edge.purge import Keys, Mark, PurgeLog
 from edge.slicing import Slicing, identity
 from edge.store.content import Stored
@@ -48,24 +50,6 @@ from edge.upstream.contract import Upstream, UpstreamError
 logger = logging.getLogger("tepi.edge")
 
 SHY_SECONDS = 60.0  # how long requests do not wait for each other after an unshareable answer
-# These speak of the answer, not of the request that got it: the next answer will most likely be the same.
-_LASTING = frozenset(
-    {
-        NotStored.STATUS,
-        NotStored.NO_STORE,
-        NotStored.PRIVATE,
-        NotStored.SET_COOKIE,
-        NotStored.NO_FRESHNESS,
-        NotStored.BORN_STALE,
-        NotStored.VARY_STAR,
-        NotStored.NO_FILE,
-        NotStored.REDIRECT,
-    }
-)
-# These say nothing against what was stored before.
-_OF_THE_ASKER = frozenset(
-    {NotStored.REQUEST_NO_STORE, NotStored.SET_COOKIE, NotStored.AUTHORIZATION, NotStored.COOKIE}
-)
 
 
 class Fetching:
@@ -91,6 +75,7 @@ class Fetching:
         self.log = PurgeLog()
         self._intake = Intake(store, self.flights, self.log)
         self.slicing = Slicing(store, self.flights, self._intake, self._ask, self.go)
+        self.proving = Proving(self, clock, store.max_object)
         self.trusted = 0  # entries of an older order must be revalidated before their next use
 
     def candidates(self, key: str) -> Sequence[Entry]:
@@ -129,8 +114,27 @@ class Fetching:
         if self.flights.find(key) is None:
             flight = self._flight(key, pinned=True)
             self.flights.open(flight)
+            x = unattended(x, stale) if x.rules.guard else x
             behind = replace(x, request=replace(x.request, method="GET", on_interim=None))
             self._on_background(self._fly(flight, behind, stale))
+
+    def behind(self, x: Exchange, work: Callable[[Flight], Awaitable[None]]) -> None:
+        """Do `work` behind a visitor's back, as a flight for which others wait unless there is one."""
+        flight = self._flight(self._flight_key(x), pinned=True)
+        if self.flights.find(flight.key) is None:
+            self.flights.open(flight)
+        self._on_background(self._tend(flight, work(flight)))
+
+    async def ask(self, x: Exchange, request: Request) -> Heard:
+        """Send `request` in the place of `x`'s. Raises UpstreamError."""
+        return await self._hear(x, request)
+
+    async def settle(self, flight: Flight, x: Exchange, verdict: Verdict, stale: Entry | None = None) -> None:
+        """Take in what a page proved to be, or give it to its asker alone."""
+        if isinstance(verdict, Own):
+            await self._disown(flight, x, stale, verdict)
+        else:
+            await self._take(flight, x, *verdict, stale)
 
     async def passed(self, x: Exchange) -> tuple[Answer | Entry, Origin]:
         """Ask for this client alone, his conditions and ranges untouched; forget what the answer outdates."""
@@ -150,7 +154,8 @@ class Fetching:
         )
         if outdated:
             self.invalidate(outdated)
-        if request.method == "POST" and "content-encoding" not in answer.fields:
+        guarded = x.rules.guard and "cookie" in request.fields
+        if request.method == "POST" and not guarded and "content-encoding" not in answer.fields:
             fresh = judge(request, answer.status, answer.fields, heard.timing, x.rules)
             if isinstance(fresh, Freshness):
                 flight = self._flight((x.key, ()))
@@ -195,6 +200,8 @@ class Fetching:
                     own = await self._own(x, heard, fresh)
                     return own.answer, own.origin
                 heard = shared
+            if x.rules.guard and "cookie" in x.request.fields:
+                return heard.answer, heard.origin  # what it says may be of this visitor alone
             if stale is not None and is_here(stale) and heard.answer.status == stale.status == 200:
                 if confirmed_by_head(stale, heard.answer.fields):
                     self._intake.freshen(flight, x, stale, heard)
@@ -231,6 +238,8 @@ class Fetching:
     async def _ask(self, x: Exchange, request: Request) -> Heard:
         asked = self._clock.monotonic()
         request = replace(request, query=x.asked.query)  # the key's spelling is ours alone
+        if x.rules.classes.pages is not None:
+            request = replace(request, fields=without_secrets(request.fields))
         outbound = towards_origin(request, self._identity)
         variant = variant_of(x.asked, x.rules.key)
         if variant is not None:
@@ -251,7 +260,7 @@ class Fetching:
         flight.depart()
         await self._tend(flight, self._fetch(flight, x, stale, part))
 
-    async def _tend(self, flight: Flight, flying: Coroutine[Any, Any, None]) -> None:
+    async def _tend(self, flight: Flight, flying: Awaitable[None]) -> None:
         """See that `flight` lands, whatever comes."""
         try:
             await flying
@@ -272,10 +281,12 @@ class Fetching:
         why_shy = self.flights.why_shy(x.group, self._clock.monotonic()) if stale is None else None
         if why_shy is not None and is_disguised(x):
             heard = await self._hear(x, named_by(x.asked))
-            flight.land(Own(heard.answer, heard.origin, why_shy))
+            flight.land(Own(heard.answer, heard.origin, *why_shy))
             return
         whole = stale if part is None and stale is not None and is_here(stale) else None
         asked_about = whole if whole is not None and can_ask(whole) else None
+        approach = self.proving.approach(x, stale, conditional=asked_about is not None)
+        x = approach.x
         question = to_ask(x.request, asked_about if part is None else stale, part)
         heard = await self._hear(x, question)
         if asked_about is not None and heard.answer.status == 304:
@@ -292,6 +303,9 @@ class Fetching:
             await close(answer.body)
             flight.land(Excused(heard.origin))
             return
+        if approach.template is not None:
+            approach, heard = await self.proving.corrected(approach, heard)
+            x, answer = approach.x, heard.answer
         named = part is None and asked_about is None
         shared, fresh = judged(x, heard, ranged="range" in question.fields)
         refused: NotStored | None
@@ -299,6 +313,10 @@ class Fetching:
             refused = fresh
         elif answer.status == 206:
             refused = await self.slicing.take(flight, x, heard, shared, fresh, stale, named=named)
+        elif approach.concerns(heard, shared):
+            verdict = await self.proving.verdict(flight, approach, heard, shared, fresh)
+            await self.settle(flight, x, verdict, stale)
+            refused = None
         else:
             refused = await self._intake.take(flight, x, shared, fresh, stale)
         if refused is not None:
@@ -330,7 +348,7 @@ class Fetching:
         if isinstance(newer, NotStored):
             return None if for_all else own_of(x, stale, heard, newer)
         cookies: tuple[tuple[str, str], ...] = ()
-        if not x.rules.share_set_cookie and not for_all:
+        if not x.rules.share_set_cookie and not for_all and not is_disguised(x):
             cookies = tuple(line for line in heard.answer.fields.lines if line[0].lower() in COOKIES)
         return Shared(newer, heard.origin, revalidated=True, own_lines=cookies)
 
@@ -339,13 +357,15 @@ class Fetching:
     ) -> None:
         struck = await self._intake.take(flight, x, heard, fresh, stale)
         if struck is not None:
+            if is_for_all(x.kind) or heard.template is not None:  # without a cookie its tokens are of no use
+                heard = await self._hear(x, unconditional(x.asked))
             await self._disown(flight, x, stale, Own(heard.answer, heard.origin, struck))
 
     async def _disown(self, flight: Flight, x: Exchange, stale: Entry | None, own: Own) -> None:
         """The answer is for its asker alone."""
-        if own.reason in _LASTING:
-            self.flights.note_shy(x.group, self._clock.monotonic() + SHY_SECONDS, own.reason)
-        if stale is not None and own.reason not in _OF_THE_ASKER and own.answer.status < 500:
+        if own.reason in LASTING:
+            self.flights.note_shy(x.group, self._clock.monotonic() + SHY_SECONDS, own.reason, own.what)
+        if stale is not None and own.reason not in OF_THE_ASKER and own.answer.status < 500:
             self._store.drop(stale)
         flight.land(own)
         if not flight.owner_aboard:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from edge.http.hops import end_to_end
 from edge.http.message import Answer, Fields, Request
-from edge.policy.classes import Class, for_all, is_for_all
+from edge.policy.classes import Class, for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, dated
 from edge.policy.keying import VARIANT
@@ -24,7 +24,7 @@ from edge.store.fill import Fill
 from edge.store.memory import MemoryStore
 from edge.store.parts import Parts
 from edge.transform.esi import EsiParser
-from edge.transform.template import Unread
+from edge.transform.template import Template, Unread
 from edge.upstream.collapse import Flight, Flights, Origin, Own, Shared, close
 from edge.upstream.contract import UpstreamError
 
@@ -74,15 +74,16 @@ class Exchange:
 
 def is_disguised(x: Exchange) -> bool:
     """Whether the visitor's own request differs from the one that is sent for everybody's sake."""
-    return is_for_all(x.kind) and x.asked.fields.get("cookie") != x.request.fields.get("cookie")
+    return x.asked.fields.get("cookie") != x.request.fields.get("cookie")
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The head of an origin's answer, and when it came."""
+    """The head of an origin's answer, and when it came; `template` is its body, if that is in pieces."""
 
     answer: Answer
     timing: Timing
+    template: Template | None = None
 
     @property
     def origin(self) -> Origin:
@@ -109,7 +110,11 @@ class Intake:
         too_large = self._is_too_large(heard.answer.fields)
         template = unread(x, heard.answer.status, heard.answer.fields)
         if isinstance(body, bytes):
-            content = Stored(body, template=template)
+            content = (
+                Stored(body, template=template)
+                if heard.template is None
+                else Stored(None, None, heard.template)
+            )
         else:
             content = Stored(None, Fill(0 if too_large else self._store.max_object), template)
         entry = _entry(flight, x, heard, fresh, content)

@@ -57,7 +57,7 @@ class TokenTable(Table):
         "session, it is fetched with a session of his when he first sends a form; common, all have the same."
     )
     cookie: str = Field("", validate_default=True, description="The shop's cookie that the token belongs to.")
-    alphabet: Annotated[str, Field(min_length=2, pattern=r"^[!-~]+$")] = Field(
+    alphabet: Annotated[str, Field(min_length=2, pattern=r"^[A-Za-z0-9_.~+/=-]+$")] = Field(
         ALPHABET, description="Characters of tokens the edge makes."
     )
     length: int = Field(32, ge=16, le=1024, description="How many of them.")

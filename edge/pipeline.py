@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, assert_never
 
 from edge import explain as story
@@ -14,10 +15,12 @@ from edge.clock import Clock
 from edge.delivery import Delivery
 from edge.explain import Explanation
 from edge.fetching import Fetching
+from edge.forms import Forms
 from edge.fragments import Fragments, Unfit, request_for, within_page
+from edge.holes import Holes
 from edge.http.dates import format_date, parse_date
 from edge.http.hops import end_to_end, went_through
-from edge.http.message import Answer, Outcome, Request
+from edge.http.message import Answer, Fields, Outcome, Request
 from edge.intake import Exchange, Within, unread
 from edge.policy.classes import classify, mark
 from edge.policy.decisions import Complete, Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
@@ -47,6 +50,7 @@ from edge.sealing import sealed
 from edge.store.content import Stored
 from edge.store.memory import MemoryStore
 from edge.store.parts import Parts
+from edge.telemetry import Gauge
 from edge.transform.compress import Compressor
 from edge.transform.template import Include, Template
 from edge.upstream.collapse import Excused, Failed, Landing, Origin, Own, Portion, Shared
@@ -73,6 +77,7 @@ class Pipeline:
         compress: Compressor,
         on_background: Callable[[Coroutine[Any, Any, None]], None],
         position: Callable[[], Position],
+        random: Callable[[int], bytes],
         identity: str = "tepi",
     ) -> None:
         self._sites = sites
@@ -81,7 +86,7 @@ class Pipeline:
         self._identity = identity
         self.fragments = Fragments(self._fragment)
         self._delivery = Delivery(store, compress)
-        self._assembly = Assembly(self.fragments)
+        self._assembly = Assembly(self.fragments, Holes(random).fill)
         self._fetching = Fetching(
             store=store,
             upstream=upstream,
@@ -90,6 +95,8 @@ class Pipeline:
             position=position,
             identity=identity,
         )
+        self.proving = self._fetching.proving
+        self.forms = Forms(self._fetching.ask, clock)
         self._purging = Purging(sites, store, self._fetching, on_background)
 
     async def handle(self, request: Request, within: Within | None = None) -> Answer:
@@ -253,7 +260,7 @@ class Pipeline:
             case Own(answer, origin, why):
                 if not owner:
                     return None, why is not NotStored.PURGED
-                return await self._own(x, answer, reason, origin, why), False
+                return await self._own(x, answer, reason, origin, landing.detail), False
             case Excused(origin):
                 return await self._excused(x, stale, origin, reachable=True), True
             case Failed(error):
@@ -281,16 +288,18 @@ class Pipeline:
 
     async def _passed(self, x: Exchange, reason: PassReason) -> Answer:
         """For this client alone; unsafe methods outdate what is stored (RFC 9111 §4.4)."""
+        x, lines = await self.forms.prepared(x)
         answer, origin = await self._fetching.passed(x)
         if isinstance(answer, Answer):
-            return await self._own(x, answer, reason, origin, None)
+            own = await self._own(x, answer, reason, origin, None)
+            return own.but(fields=Fields((*lines, *own.fields.lines))) if lines else own
         delivered = await self._delivered(x, answer)
         if delivered is None:
             raise UpstreamError("reset", x.rules.name, "the answer's body was lost", sent=True)
         return self._told(x, delivered, answer, _outcome("pass", reason, origin, stored=True), aged=False)
 
     async def _own(
-        self, x: Exchange, answer: Answer, reason: ForwardReason, origin: Origin, why: NotStored | None
+        self, x: Exchange, answer: Answer, reason: ForwardReason, origin: Origin, why: str | None
     ) -> Answer:
         """An answer that nobody else gets; `why` tells why it was not stored."""
         fields = end_to_end(answer.fields).without("x-request-id")
@@ -329,6 +338,10 @@ class Pipeline:
         told = replace(outcome, site=x.rules.name, key=x.key, ttl=ttl, age=age if aged else None)
         return answer.but(outcome=told)
 
+    def counts(self) -> Iterator[Gauge]:
+        """What is counted beside answers."""
+        return chain(self.fragments.counts(), self.proving.counts(), self.forms.counts())
+
     async def explain(self, request: Request) -> Explanation:
         """What `handle` would do with `request` now, without doing it."""
         rules = self._sites(host_name(request.host))
@@ -340,7 +353,7 @@ class Pipeline:
         x = _exchange(request, rules, now)
         entries = self._fetching.candidates(x.key)
         decision = lookup(x.request, entries, rules, now, self._fetching.trusted, x.kind)
-        return story.explain(x, entries, decision, now, self._parts(x, decision))
+        return story.explain(x, entries, decision, now, self._parts(x, decision), self.proving.told(x))
 
     def _parts(self, x: Exchange, decision: Decision) -> list[story.Part]:
         """The fragments of the stored page that `decision` is about."""

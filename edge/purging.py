@@ -37,9 +37,12 @@ class Purging:
 
     async def purge(self, purge: Purge, at: Position, *, dry_run: bool = False) -> int:
         """Forget what matches; the number of entries found. Raises ValueError for a value that is no URL."""
-        mark = mark_of(purge, self._site_named(purge.value) if purge.kind == "site" else "", self._spelled)
+        site = self._site_named(purge.value) if purge.kind == "site" else ""
+        mark = mark_of(purge, site, self._spelled)
         if dry_run:
             return self._store.count(mark)
+        if site:
+            self._fetching.proving.proofs.forget(site)
         sweep = self._fetching.strike(mark)
         if not sweep.step(SWEEP):
             self._on_background(_finish(sweep))

@@ -32,8 +32,8 @@ class Sites:
         self._table = _build(sites)
 
     def replace(self, sites: Iterable[Site]) -> None:
-        """Exactly `sites` from now on."""
-        self._table = _build(sites)
+        """Exactly `sites` from now on. What was proven of one that stays as it was still holds."""
+        self._table = _build(sites, self._table.names)
 
     def put(self, site: Site) -> None:
         """`site` from now on, in place of the one of its name; a host that it claims is its own."""
@@ -84,8 +84,14 @@ def without_port(host: str) -> str:
     return host.partition(":")[0].rstrip(".")
 
 
-def _build(sites: Iterable[Site]) -> _Table:
-    names = {site.name: Served(site, site.rules()) for site in sites}
+def _build(sites: Iterable[Site], before: Mapping[str, Served] | None = None) -> _Table:
+    known = before or {}
+    names = {
+        site.name: served
+        if (served := known.get(site.name)) is not None and served.site == site
+        else Served(site, site.rules())
+        for site in sites
+    }
     hosts: dict[str, Served] = {}
     suffixes: dict[str, Served] = {}
     rest: Served | None = None

@@ -82,6 +82,7 @@ def bare(
                 "hosts": ["*"],
                 "origins": [{"url": origin}],
                 "cache": {"share_set_cookie": share_set_cookie},
+                "guard": False,
                 "key": {"query": {"tracking": "keep"}},
             }
         ],

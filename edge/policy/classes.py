@@ -28,6 +28,7 @@ from edge.policy.pages import (
 )
 from edge.policy.reasons import NotStored, PassReason
 from edge.policy.rules import FileRule, PageRules, SiteRules
+from edge.policy.standins import COOKIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,15 @@ def cookie_class(name: str, rules: SiteRules) -> CookieClass:
         return CookieClass.MARKER if pages is not None and pages.mark else CookieClass.IGNORED
     if rules.key.cookies.fits(name):
         return CookieClass.KEY
-    ignored = pages is not None and (pages.mark or pages.ignore_cookies.fits(name))
+    ignored = pages is not None and (pages.mark or pages.ignore_cookies.fits(name) or _is_token(name, pages))
     return CookieClass.IGNORED if ignored else CookieClass.UNKNOWN
+
+
+def _is_token(name: str, pages: PageRules) -> bool:
+    """Whether a cookie only goes with a form token that the edge gives: it says nothing of its bearer."""
+    return COOKIES.fits(name) or any(
+        rule.cookie == name and (rule.source == "cookie" or rule.in_cookie) for rule in pages.tokens
+    )
 
 
 def is_for_all(kind: Class) -> bool:

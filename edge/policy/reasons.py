@@ -73,10 +73,31 @@ class NotStored(StrEnum):
     VARY_STAR = "vary-star"
     NO_FILE = "not-the-file"  # a file rule fits the path, but not what came
     REDIRECT = "personal-redirect"  # it names a session, or sets a cookie on the way
+    UNPROVEN = "unproven"  # the first of its template: whether it is the same for all is being looked at
+    LEAK_GUARD = "leak-guard"  # something in it is one visitor's own
+    TOKENS = "tokens-not-understood"  # it bears what looks like a form token, and no rule speaks of it
+    UNREAD = "page-not-read"  # too large, encoded, or in no charset that can be searched
     TOO_LARGE = "too-large"
     TOO_MANY_VARIANTS = "too-many-variants"
     PURGED = "purged-meanwhile"
     INCOMPLETE = "incomplete"
+
+
+# These speak of the answer, not of the request that got it: the next answer will most likely be the same.
+LASTING = frozenset(
+    {
+        NotStored.STATUS, NotStored.NO_STORE, NotStored.PRIVATE, NotStored.SET_COOKIE, NotStored.NO_FRESHNESS,
+        NotStored.BORN_STALE, NotStored.VARY_STAR, NotStored.NO_FILE, NotStored.REDIRECT,
+        NotStored.LEAK_GUARD, NotStored.TOKENS, NotStored.UNREAD,
+    }
+)  # fmt: skip
+# These say nothing against what was stored before.
+OF_THE_ASKER = frozenset(
+    {
+        NotStored.REQUEST_NO_STORE, NotStored.SET_COOKIE, NotStored.AUTHORIZATION, NotStored.COOKIE,
+        NotStored.UNPROVEN,
+    }
+)  # fmt: skip
 
 
 class FragmentReason(StrEnum):

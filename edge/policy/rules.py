@@ -95,6 +95,9 @@ class TokenRule:
     characters of `alphabet`; "session" where the token is bound to the session in `cookie`, so that a page
     (`page`, a path; None: the one that the form was on) is fetched for the visitor when he first sends one;
     "common" where all who are anonymous have the same. `fields` are request fields in which scripts send it.
+
+    Bound to a session and found in no page, it is what the cookie itself holds, for scripts to read; without
+    fields there is no token at all, but whoever sends a form without the cookie is given one first.
     """
 
     name: str
@@ -105,6 +108,16 @@ class TokenRule:
     length: int = 32
     page: str | None = None
     fields: tuple[str, ...] = ()  # lower case
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the edge gives it to visitors with their pages."""
+        return self.source == "cookie" or (self.source == "session" and bool(self.find or self.fields))
+
+    @property
+    def in_cookie(self) -> bool:
+        """Whether scripts read the token out of the cookie."""
+        return self.source == "session" and not self.find and bool(self.fields)
 
 
 Habit = Literal["private", "no-store", "no-cache"]
@@ -188,6 +201,7 @@ class SiteRules:
     `commerce_prefix` is the path under which the commerce origin answers, or None.
     `platform` names the pack of rules that the site's own add to, and its version, or None.
     `share_set_cookie` stores answers with Set-Cookie, cookie and all, if they are explicitly cacheable.
+    `guard`: pages that cookies went with are shared only once they proved to be the same for all.
     `esi` None: pages are what the origin sends.
     """
 
@@ -195,6 +209,7 @@ class SiteRules:
     commerce_prefix: str | None = None
     platform: str | None = None
     share_set_cookie: bool = False
+    guard: bool = False
     stale_while_revalidate: int = 0
     stale_if_error: int = 0
     stale_if_unreachable: int = 86_400

@@ -49,9 +49,16 @@ class Include:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Where a token stood that is each visitor's own, by the name of the rule that found it."""
+    """Where a token stood that is each visitor's own: the `ordinal`-th of the rule that found it.
+
+    `cookie` is the tail of the shop's own Set-Cookie line for the cookie that goes with it, from the first
+    semicolon on; None: it sets none. A hole that is not `shown` stands for that cookie alone.
+    """
 
     rule: str
+    ordinal: int = 0
+    cookie: str | None = None
+    shown: bool = True
 
 
 Piece = Text | Variable | Include | Hole
@@ -71,9 +78,9 @@ class Template:
         return sum(map(weigh, self.pieces))
 
     @property
-    def holes(self) -> frozenset[str]:
-        """The rules whose tokens are wanted."""
-        return frozenset(piece.rule for piece in self.pieces if isinstance(piece, Hole))
+    def holes(self) -> frozenset[Hole]:
+        """What is to be filled for each visitor."""
+        return frozenset(piece for piece in self.pieces if isinstance(piece, Hole))
 
     @property
     def waits(self) -> bool:
@@ -106,7 +113,7 @@ class Unread:
 
     parser: Callable[[], Parser]
     why: str = ""
-    holes: frozenset[str] = field(default=frozenset())
+    holes: frozenset[Hole] = field(default=frozenset())
 
     def read(self, body: bytes) -> Template:
         """The template of the whole `body`."""
@@ -144,8 +151,8 @@ def weigh(piece: Piece) -> int:
             return PIECE_OVERHEAD + len(name) + len(key or "") + len(default)
         case Include(src, alt, _):
             return PIECE_OVERHEAD + sum(_part(part) for part in (*src, *(alt or ())))
-        case Hole(rule):
-            return PIECE_OVERHEAD + len(rule)
+        case Hole(rule, _, cookie):
+            return PIECE_OVERHEAD + len(rule) + len(cookie or "")
 
 
 def _part(part: bytes | Variable) -> int:

@@ -52,11 +52,17 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """An answer for the one who fetched it, and why nobody else may have it."""
+    """An answer for the one who fetched it, and why nobody else may have it; `what` shows it, if known."""
 
     answer: Answer
     origin: Origin
     reason: NotStored
+    what: str = ""
+
+    @property
+    def detail(self) -> str:
+        """The reason, and what shows it."""
+        return f"{self.reason}: {self.what}" if self.what else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +147,7 @@ class Flights:
     def __init__(self, shy_limit: int = 10_000) -> None:
         self._aloft: dict[FlightKey, Flight] = {}
         self._filling: dict[str, list[Entry]] = {}
-        self._shy: dict[str, tuple[float, NotStored]] = {}
+        self._shy: dict[str, tuple[float, NotStored, str]] = {}
         self._shy_limit = shy_limit
 
     def find(self, key: FlightKey) -> Flight | None:
@@ -181,17 +187,17 @@ class Flights:
         """Every entry whose body is arriving."""
         return [entry for entries in self._filling.values() for entry in entries]
 
-    def why_shy(self, group: str, now: float) -> NotStored | None:
+    def why_shy(self, group: str, now: float) -> tuple[NotStored, str] | None:
         """Why answers of `group` lately proved unshareable, so that waiting for one would only cost time."""
-        until, why = self._shy.get(group, (now, None))
-        return why if now < until else None
+        noted = self._shy.get(group)
+        return noted[1:] if noted is not None and now < noted[0] else None
 
-    def note_shy(self, group: str, until: float, why: NotStored) -> None:
+    def note_shy(self, group: str, until: float, why: NotStored, what: str = "") -> None:
         """Answers of `group` are unshareable, at least until then."""
         self._shy.pop(group, None)
         if len(self._shy) >= self._shy_limit:
             del self._shy[next(iter(self._shy))]
-        self._shy[group] = (until, why)
+        self._shy[group] = (until, why, what)
 
     def note_shareable(self, group: str) -> None:
         """An answer of `group` proved shareable."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -77,6 +78,7 @@ class Stage:
             compress=Compressor(),
             on_background=self.spawn,
             position=lambda: self.position,
+            random=random.Random(7).randbytes,
         )
 
     def spawn(self, job: Coroutine[Any, Any, None]) -> None:

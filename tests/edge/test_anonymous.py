@@ -21,7 +21,8 @@ Pages = dict[str, Any]
 
 
 def stage(script: Callable[[Request], Answer], **tables: Any) -> Stage:
-    document = {"name": "shop", "hosts": ["shop.test"], "origins": [{"url": "http://127.0.0.1:1"}], **tables}
+    site = {"name": "shop", "hosts": ["shop.test"], "origins": [{"url": "http://127.0.0.1:1"}]}
+    document = {**site, "guard": False, **tables}
     return Stage(script, Site(**document).rules())
 
 

@@ -164,18 +164,18 @@ async def test_variables_are_the_visitors_and_cannot_break_out() -> None:
 
 
 async def test_holes_are_filled_before_the_head_goes_out() -> None:
-    asked: list[frozenset[str]] = []
+    asked: list[frozenset[Hole]] = []
 
-    async def fill(x: Exchange, rules: frozenset[str]) -> Filled:
-        asked.append(rules)
-        return Filled({"form": b"t0ken"}, (("Set-Cookie", "csrf=t0ken"),))
+    async def fill(x: Exchange, holes: frozenset[Hole]) -> Filled:
+        asked.append(holes)
+        return Filled({Hole("form"): b"t0ken"}, (("Set-Cookie", "csrf=t0ken"),))
 
     shop = Shop(Text(b"<input value="), Hole("form"), Text(b">"))
     shop.pipeline._assembly = Assembly(shop.pipeline.fragments, fill)
     await shop.store_page()
     reply = await shop.page()
     assert reply.body == b"<input value=t0ken>"
-    assert (reply["set-cookie"], asked) == ("csrf=t0ken", [frozenset({"form"})])
+    assert (reply["set-cookie"], asked) == ("csrf=t0ken", [frozenset({Hole("form")})])
 
 
 # Whom fragments are asked of ----------------------------------------------------------------------
