@@ -14,6 +14,7 @@ from control.db.database import Database, Statements
 from control.db.tables import certificates, sites
 from control.journal import Journal
 from edge.config import Site
+from edge.packs import embedded
 from edge.problems import Problem, Refused, problems_of
 
 
@@ -37,8 +38,13 @@ class Sites:
         self._clock = clock
 
     async def add(self, document: dict[str, Any]) -> dict[str, Any]:
-        """A new site; its document as it is kept. Raises Refused, Exists."""
+        """A new site; its document as it is kept. Raises Refused, Exists.
+
+        A platform named in it is written out, so that it means the same on every node, whatever packs come
+        along there, until the document is replaced.
+        """
         site = parse_site(document)
+        document = embedded(document)
         async with self._database.write() as connection:
             if await _document(connection, site.name) is not None:
                 raise Exists(f"name: a site called {site.name} is there already")
@@ -47,8 +53,9 @@ class Sites:
         return document
 
     async def replace(self, name: str, document: dict[str, Any]) -> dict[str, Any]:
-        """Another document for the site called `name`. Raises Refused, Missing."""
+        """Another document for the site called `name`, as it is kept. Raises Refused, Missing."""
         site = parse_site(document)
+        document = embedded(document)
         if site.name != name:
             raise Refused([Problem("name", repr(site.name), f"{name}, since a site keeps its name")])
         async with self._database.write() as connection:

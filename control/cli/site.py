@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,9 @@ from rich.table import Table
 from control.cli.options import control_options, need_control
 from control.client import call
 from edge.documents import read_toml
+from edge.packs import Pack, bundled, embedded, read, source
+from edge.packs import document as pack_document
+from edge.packwords import words
 from edge.problems import Refused
 
 
@@ -27,10 +31,13 @@ def command() -> None:
 @click.option("--name", help="A short name; unset, the first host's.")
 @click.option("--host", "hosts", multiple=True, help="A host name that it answers.")
 @click.option("--origin", "origins", multiple=True, help="URL of a server that answers for it.")
+@click.option(
+    "--platform", help="Its shop system: a pack by name (`tepi site packs`), or a pack's TOML file."
+)
 @control_options
 def add(
     file: Path | None, name: str | None, hosts: tuple[str, ...], origins: tuple[str, ...],
-    control: str | None, token: str | None,
+    platform: str | None, control: str | None, token: str | None,
 ) -> None:  # fmt: skip
     """Adds the site in FILE (TOML or JSON), or one of --host and --origin."""
     if file is not None:
@@ -43,8 +50,13 @@ def add(
         }
     else:
         raise click.UsageError("expected FILE, or at least one --host and one --origin")
+    if platform is not None:
+        if "platform" in document:
+            raise click.UsageError(f"expected --platform or {file}'s own platform, not both")
+        document["platform"] = _platform(platform)
     made = _call(control, token, "POST", "/sites", document)
     click.echo(f"{made['name']} is served at {', '.join(made['hosts'])}")
+    _say(made)
 
 
 @command.command("update")
@@ -58,6 +70,26 @@ def update(file: Path, control: str | None, token: str | None) -> None:
         raise click.ClickException(f"{file}: name: got {name!r}, expected the name of the site to replace")
     made = _call(control, token, "PUT", _path(name), document)
     click.echo(f"{made['name']} is updated")
+    _say(made)
+
+
+@command.command("packs")
+@click.argument("name", required=False)
+@click.option("--toml", is_flag=True, help="Print the pack's file, to make another of it.")
+def packs(name: str | None, toml: bool) -> None:
+    """Lists the platforms' packs that come along, or says what the one called NAME does."""
+    if name is None:
+        table = Table("name", "version", "platform", box=None)
+        for each in bundled():
+            pack = _pack(each)
+            table.add_row(pack.name, str(pack.version), pack.title)
+        Console().print(table)
+        return
+    try:
+        text = source(name)
+    except ValueError as error:
+        raise click.ClickException(f"{name}: expected {error}") from None
+    click.echo(text if toml else "\n".join(_told(_pack(name))))
 
 
 @command.command("list")
@@ -69,10 +101,14 @@ def list_sites(as_json: bool, control: str | None, token: str | None) -> None:
     if as_json:
         click.echo(json.dumps(sites, indent=2))
         return
-    table = Table("name", "hosts", "origins", box=None)
+    table = Table("name", "hosts", "origins", "platform", box=None)
     for site in sites:
+        pack = site.get("platform")
         table.add_row(
-            site["name"], " ".join(site["hosts"]), " ".join(origin["url"] for origin in site["origins"])
+            site["name"],
+            " ".join(site["hosts"]),
+            " ".join(origin["url"] for origin in site["origins"]),
+            "" if pack is None else f"{pack['name']} {pack.get('version', 1)}",
         )
     Console().print(table)
 
@@ -108,9 +144,39 @@ def _read(file: Path) -> dict[str, Any]:
             raise click.ClickException(f"{file}: expected an object")
         return document
     try:
-        return read_toml(file)
+        return embedded(read_toml(file), file.parent)
     except Refused as error:
         raise click.ClickException(str(error)) from error
+
+
+def _platform(named: str) -> str | dict[str, Any]:
+    """A pack by name, which control knows; or the operator's own, written out."""
+    if not named.endswith(".toml"):
+        return named
+    try:
+        return read(Path(named))
+    except Refused as error:
+        raise click.ClickException(f"{named}: {error}") from error
+
+
+def _pack(name: str) -> Pack:
+    return Pack.model_validate(pack_document(name))
+
+
+def _say(site: dict[str, Any]) -> None:
+    """What the site's platform does."""
+    if site.get("platform") is not None:
+        click.echo("\n".join(_told(Pack.model_validate(site["platform"]))))
+
+
+def _told(pack: Pack) -> Iterator[str]:
+    yield f"{pack.title} ({pack.name}, version {pack.version})"
+    for sentence in words(pack):
+        yield f"  {sentence}"
+    for note in pack.notes:
+        yield f"  Note: {note}"
+    for checked in pack.checked:
+        yield f"  Checked against {checked}"
 
 
 def _call(control: str | None, token: str | None, method: str, path: str, body: Any = None) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from control.sites import parse_site
 from edge.config import load_edge
 from edge.packs import PACKS, Pack, bundled, document, embedded, read
+from edge.packwords import duration, words
 from edge.policy.rules import FileRule, SiteRules, TokenRule
 from edge.problems import Refused
 
@@ -210,3 +211,42 @@ def test_what_is_embedded_means_the_same() -> None:
     written = embedded({**SITE, "platform": name})
     assert written["platform"] == tomllib.loads((PACKS / f"{name}.toml").read_text())
     assert parse_site(written).rules() == rules(platform=name)
+
+
+# In plain words ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_a_pack_says_what_it_does_and_what_it_was_checked_against(name: str) -> None:
+    pack = Pack.model_validate(document(name))
+    said = list(words(pack))
+    assert len(said) >= 5
+    assert all(sentence.endswith(".") for sentence in (*said, *pack.notes))
+    assert pack.checked
+
+
+def test_words_say_what_overrides_and_what_holds() -> None:
+    said = list(words(Pack.model_validate(PACK)))
+    assert "Never cached: /checkout/*, ?add." in said
+    assert (
+        "What says private, no-store, no-cache says so by habit, and is shared all the same, on /c/*." in said
+    )
+    plain = list(words(Pack.model_validate({"name": "a", "title": "A", "pages": {}})))
+    assert "What says private, no-store or no-cache is not shared." in plain
+    assert "Who bears a cookie that no rule knows gets pages of his own." in plain
+    assert list(words(Pack.model_validate({"name": "a", "title": "A", "pages": {"share": False}}))) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 seconds"),
+        (1, "a second"),
+        (90, "90 seconds"),
+        (300, "5 minutes"),
+        (3600, "an hour"),
+        (86_400, "a day"),
+    ],
+)  # fmt: skip
+def test_durations_are_told_in_the_largest_whole_unit(seconds: int, text: str) -> None:
+    assert duration(seconds) == text

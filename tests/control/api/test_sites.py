@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from edge.packs import document
 from tests.control.planes import Control, controlling, joined
 from tests.edge.scripted import eventually, running
 
@@ -49,6 +50,21 @@ async def test_every_change_reaches_the_nodes_in_order(control: Control) -> None
         ("certificate.put", ["toko.test"]),
         ("site.delete", None),
     ]
+
+
+async def test_a_platform_means_the_same_on_every_node(control: Control) -> None:
+    node = await joined(control, "jakarta")
+    kept = {**SHOP, "platform": document("shopware")}
+    async with running(node.agent()) as agent:
+        await eventually(lambda: agent.ready)
+        assert await control.ask("POST", "/sites", {**SHOP, "platform": "shopware"}) == (201, kept)
+        assert await control.ask("PUT", "/sites/shop", {**SHOP, "platform": "shopware"}) == (200, kept)
+        await eventually(lambda: len(node.told.events) >= 3)
+    assert [event.body for event in node.told.events if event.kind == "site.put"] == [kept, kept]
+    status, problem = await control.ask(
+        "POST", "/sites", {**SHOP, "name": "x", "platform": "file:/etc/passwd"}
+    )
+    assert (status, problem["errors"][0]["field"]) == (422, "platform")
 
 
 async def test_what_is_refused_changes_nothing(control: Control) -> None:

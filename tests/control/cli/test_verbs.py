@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 from control.cli import main
 from edge.journal import Document
 from edge.notation import Address
+from edge.packs import bundled, document
 from tests.control.planes import Control, controlling, healthy, joined
 from tests.edge.scripted import Told, eventually, running
 
@@ -68,6 +70,53 @@ def shop(tmp_path: Path, text: str = SHOP, name: str = "shop.toml") -> str:
     return str(path)
 
 
+async def test_a_sites_platform_is_written_into_its_document_and_told_in_plain_words(
+    control: Control, tmp_path: Path
+) -> None:
+    words = ("site", "add", "--host", "toko.test", "--origin", "http://127.0.0.1:9000", "--platform")
+    added = await tepi(control, *words, "woocommerce")
+    assert added.exit_code == 0, added.output
+    assert "WooCommerce on WordPress (woocommerce, version 1)" in added.stdout
+    assert "gets pages of his own: wordpress_logged_in_*" in added.stdout
+    shown = json.loads((await tepi(control, "site", "show", "toko")).stdout)
+    assert shown["platform"] == document("woocommerce")
+    assert "woocommerce 1" in (await tepi(control, "site", "list")).stdout
+
+    refused = await tepi(control, *words, "oscommerce")
+    assert refused.exit_code == 1
+    assert all(name in refused.output for name in ("platform", "oscommerce", *bundled()))
+
+
+async def test_an_operators_own_pack_goes_to_control_whole(control: Control, tmp_path: Path) -> None:
+    pack = shop(tmp_path, 'name = "kedai"\ntitle = "Kedai"\n[never]\npaths = ["/bayar"]\n', "kedai.toml")
+    words = ("site", "add", "--host", "kedai.test", "--origin", "http://127.0.0.1:9000")
+    added = await tepi(control, *words, "--platform", pack)
+    assert added.exit_code == 0, added.output
+    assert "Never cached: /bayar." in added.stdout
+    named = shop(tmp_path, SHOP + 'platform = "file:kedai.toml"\n')
+    assert "Never cached: /bayar." in (await tepi(control, "site", "add", named)).stdout
+    shown = json.loads((await tepi(control, "site", "show", "shop")).stdout)
+    assert shown["platform"]["never"] == {"paths": ["/bayar"]}
+
+    both = await tepi(control, "site", "add", named, "--platform", "magento")
+    assert both.exit_code == 2
+    shop(tmp_path, 'name = "kedai"\ntitle = "Kedai"\nnevr = 1\n', "kedai.toml")
+    for wrong in (("--host", "x.test", "--origin", "http://127.0.0.1:1", "--platform", pack), (named,)):
+        refused = await tepi(control, "site", "add", *wrong)
+        assert (refused.exit_code, "nevr" in refused.output) == (1, True)
+
+
+async def test_the_packs_that_come_along_are_listed_told_and_printed() -> None:
+    listed = await tepi(None, "site", "packs")
+    assert all(name in listed.stdout for name in bundled())
+    told = await tepi(None, "site", "packs", "prestashop")
+    assert "Whoever has sent a form" in told.stdout
+    assert "Checked against" in told.stdout
+    printed = await tepi(None, "site", "packs", "prestashop", "--toml")
+    assert tomllib.loads(printed.stdout) == document("prestashop")
+    assert "expected one of" in (await tepi(None, "site", "packs", "oscommerce")).output
+
+
 async def test_a_site_is_added_from_a_file_shown_changed_and_removed(
     control: Control, tmp_path: Path
 ) -> None:
@@ -80,7 +129,7 @@ async def test_a_site_is_added_from_a_file_shown_changed_and_removed(
     assert (updated.exit_code, updated.stdout) == (0, "shop is updated\n")
     listed = await tepi(control, "site", "list")
     assert [line.split() for line in listed.stdout.splitlines()] == [
-        ["name", "hosts", "origins"], ["shop", "toko.test", "http://127.0.0.1:9000"],
+        ["name", "hosts", "origins", "platform"], ["shop", "toko.test", "http://127.0.0.1:9000"],
     ]  # fmt: skip
     assert (await tepi(control, "site", "remove", "shop")).stdout == "shop is removed\n"
     assert json.loads((await tepi(control, "site", "list", "--json")).stdout) == []
