@@ -129,6 +129,7 @@ def explained(url: str) -> dict[str, Any]:
         vary={"accept-language": "id"},
         tags=("product-kopi-gayo", "catalogue"),
         etag='"9"',
+        parts=None,
     )
     return Explanation(
         url=url,
