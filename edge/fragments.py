@@ -185,16 +185,17 @@ def resolved(page: Request, reference: str) -> Request:
     if host != page.host:
         fields = fields.without(*_CREDENTIALS)
     fields = Fields((("Host", host), *fields.lines, ("Accept-Encoding", "identity")))
-    return replace(
-        page,
-        method="GET",
-        scheme=url.scheme,
-        host=host,
-        path=url.path or "/",
-        query=url.query if url.query or "?" in escaped.partition("#")[0] else None,
-        fields=fields,
-        body=None,
-        on_interim=None,
+    query = url.query if url.query or "?" in escaped.partition("#")[0] else None
+    return Request(  # made anew: whoever watches the page's request does not watch this one
+        "GET",
+        url.scheme,
+        host,
+        url.path or "/",
+        query,
+        fields,
+        page.client,
+        id=page.id,
+        version=page.version,
     )
 
 

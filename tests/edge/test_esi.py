@@ -382,6 +382,48 @@ async def test_fragments_of_an_arriving_page_are_shown_before_its_end_has_come()
         assert (await edge.get("/")).body == WHOLE
 
 
+async def test_over_a_kept_connection_each_page_is_its_own_visitors() -> None:
+    """However short the way to a hit is, what was put together for one is never sent to another."""
+
+    async def script(heard: wires.Heard, writer: Any) -> None:
+        body = b"<body><esi:vars>$(HTTP_COOKIE{who})$(QUERY_STRING{q})</esi:vars></body>"
+        lines = ("Cache-Control: max-age=60", f"Surrogate-Control: {ESI}", "Content-Type: text/html")
+        writer.write(wires.answer(body, "200 OK", *lines))
+
+    site = {"esi": {"cookies": ["who"]}, "key": {"query": {"drop": ["q"]}}, "guard": False}
+    async with wires.origin(script) as origin, nodes.node(origin.url, site=site) as edge:
+        async with edge.visit() as one, edge.visit() as other:
+            for turn in range(4):
+                for visit, who in ((one, "ann"), (other, "bob"), (one, "cyd")):
+                    path = f"/?q={turn % 2}"
+                    reply = await visit.get(path, Cookie=f"who={who}")
+                    assert reply.body == f"<body>{who}{turn % 2}</body>".encode()
+        assert len(origin.heard) == 1
+
+
+async def test_over_a_kept_connection_each_visitor_gets_a_token_of_his_own() -> None:
+    async def script(heard: wires.Heard, writer: Any) -> None:
+        body = b'<body><input name="form_key" value="Abcdefgh01234567"></body>'
+        lines = ("Set-Cookie: form_key=Abcdefgh01234567; path=/", "Content-Type: text/html")
+        writer.write(wires.answer(body, "200 OK", *lines))
+
+    token = {"name": "key", "find": ['name="form_key" value="([A-Za-z0-9]+)"'], "source": "cookie",
+             "cookie": "form_key", "length": 16}  # fmt: skip
+    site = {"pages": {"seconds": 300, "tokens": [token]}}
+    async with wires.origin(script) as origin, nodes.node(origin.url, site=site) as edge:
+        first = await edge.get("/")
+        assert b"Abcdefgh01234567" in first.body
+        await wires.eventually(lambda: len(edge.running.store) == 1)
+        seen = set()
+        async with edge.visit() as one, edge.visit() as other:
+            for _ in range(4):
+                for visit in (one, other):
+                    reply = await visit.get("/")
+                    seen.add(reply.fields["set-cookie"].partition("=")[2].partition(";")[0])
+                    assert any(token.encode() in reply.body for token in seen)
+        assert len(seen) == 8
+
+
 async def test_metrics_count_fragments() -> None:
     made = Sockets()
     made.gate.set()
