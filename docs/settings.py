@@ -78,7 +78,8 @@ def _tables(model: type[BaseModel], path: str, heading: str) -> Iterator[Table]:
     schema = model.model_json_schema()
     plain: list[Setting] = []
     inner: list[Table] = []
-    for key, field in model.model_fields.items():
+    for name, field in model.model_fields.items():
+        key = field.alias or name
         table, listed = _table_in(field.annotation)
         place = f"{path}.{key}" if path else key
         if table is not None and not _is_also_a_name(schema["properties"][key]):

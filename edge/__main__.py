@@ -33,8 +33,10 @@ from edge.listeners import AddressTaken, Listeners, Wanted, cannot_listen
 from edge.node import Node
 from edge.notation import Address
 from edge.pipeline import Pipeline
+from edge.policy.paths import covers
 from edge.problems import Refused
 from edge.relay import Relay
+from edge.ruling import host_of
 from edge.server import Listener
 from edge.sites import Sites
 from edge.store.memory import MemoryStore
@@ -42,7 +44,6 @@ from edge.telemetry import AccessLog, Finished, Gauge, Telemetry
 from edge.tls import BadCertificate, Certificates, KeyPair
 from edge.transform.compress import Compressor
 from edge.upstream.backends import Backends
-from edge.upstream.balance import covers
 from edge.upstream.checks import Checks
 from edge.upstream.fetch import Origins
 from geo.lookup import Database, open_database
@@ -52,6 +53,7 @@ log = logging.getLogger("tepi.edge")
 GRACE = 10.0  # seconds that requests under way have to finish
 LOG_FLUSH = 0.2
 TEND = 5.0
+TEND_PAGES = 1.0
 CERTIFICATE_SECONDS = 5.0
 
 Reload = Callable[[], EdgeConfig]
@@ -193,6 +195,7 @@ async def running(config: EdgeConfig) -> AsyncIterator[Running]:
             edge.listeners.sweep_forever(),
             Checks(edge.backends).run(),
             _every(TEND, edge.backends.tend),
+            _every(TEND_PAGES, lambda: edge.tasks.start(_tend_pages(edge))),
             _every(LOG_FLUSH, lambda: edge.access_log.flush() if edge.access_log is not None else None),
         ):
             edge.tasks.start(work)
@@ -354,6 +357,12 @@ def _certificates_from(url: str, identity: Identity) -> Callable[[str], Any]:
             raise ValueError(f"control did not hand it out: {error or 'no answer in time'}") from error
 
     return fetch
+
+
+async def _tend_pages(edge: Running) -> None:
+    """Keeps at hand what sites show when their origins fail."""
+    served = edge.node.sites.served()
+    await edge.node.pipeline.tend((host_of(each.site.hosts), each.rules) for each in served)
 
 
 async def _every(seconds: float, work: Callable[[], None]) -> None:

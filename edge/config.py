@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from edge.documents import read_toml
 from edge.esirules import EsiTable
+from edge.fieldtables import AnswerFieldsTable, RequestFieldsTable
 from edge.notation import (
     Address,
     Cidr,
@@ -18,8 +19,6 @@ from edge.notation import (
     Listen,
     Many,
     Name,
-    OriginUrl,
-    Prefix,
     Reference,
     Seconds,
     Size,
@@ -29,51 +28,18 @@ from edge.packs import Platform, embedded
 from edge.pagerules import PagesTable
 from edge.policy.rules import COMPRESSIBLE, Compression, SiteRules
 from edge.problems import Problem, Refused, problems_of
+from edge.siteorigins import Balance, Commerce, HealthCheck, OriginServer
 from edge.siterules import FileTable, KeyTable, NeverTable, class_rules
-
-
-class OriginServer(Table):
-    """One server that can answer for a site."""
-
-    url: OriginUrl = Field(description="Where it listens: http://HOST:PORT or https://HOST:PORT.")
-    prefix: Prefix = Field("/", description="Paths it answers for; the longest matching prefix wins.")
-    weight: int = Field(1, ge=1, le=1000, description="Its share of requests among origins of one prefix.")
-    backup: bool = Field(
-        False, description="Whether it is asked only while no other origin of its prefix is up."
-    )
-    check: Prefix | None = Field(None, description="Asked regularly of it in place of `health.path`.")
-    max_connections: int = Field(256, ge=1, le=65_536, description="Connections a node holds to it at most.")
-    verify: bool = Field(True, description="Whether an https certificate must be valid for the host.")
-
-
-Balance = Literal["turns", "least-connections", "client"]
-
-
-class HealthCheck(Table):
-    """How a node learns that an origin can't answer."""
-
-    path: Prefix | None = Field(None, description="Asked regularly; unset, only real requests tell.")
-    interval: Seconds = Field(5.0, description="Seconds between two checks of one origin.")
-    timeout: Seconds = Field(2.0, description="Seconds a check may take.")
-    rise: int = Field(2, ge=1, le=100, description="Good checks in a row that bring an origin back.")
-    fall: int = Field(3, ge=1, le=100, description="Failures in a row, checks or requests, that take it out.")
-    eject: Seconds = Field(
-        10.0, description="Seconds an origin is avoided after failed requests; doubles up to 16-fold."
-    )
-
-
-class Commerce(Table):
-    """The commerce origin: asked for everything under one prefix, over mutual TLS."""
-
-    prefix: Prefix = Field("/commerce", description="Paths that the commerce origin answers.")
-    url: OriginUrl = Field(description="Its mutual listener: https://HOST:PORT (http without mutual TLS).")
-
-    @field_validator("prefix")
-    @classmethod
-    def _is_a_part(cls, prefix: str) -> str:
-        if not prefix.strip("/"):
-            raise ValueError("a prefix other than /, for example /commerce")
-        return prefix.rstrip("/")
+from edge.sitetraffic import (
+    MOST_RULES,
+    ErrorPageTable,
+    MaintenanceTable,
+    RedirectTable,
+    RewriteTable,
+    check_redirects,
+    check_rewrites,
+    traffic_rules,
+)
 
 
 class CacheDefaults(Table):
@@ -156,6 +122,22 @@ class Site(Table):
     bypass_cookies: Annotated[tuple[str, ...], Many] = Field(
         (), description="Cookies whose bearers get pages of their own, as patterns of names."
     )
+    redirects: Annotated[tuple[RedirectTable, ...], Many, Field(max_length=MOST_RULES)] = Field(
+        (), description="Who is sent elsewhere."
+    )
+    rewrites: Annotated[tuple[RewriteTable, ...], Many, Field(max_length=MOST_RULES)] = Field(
+        (), description="What the origin is asked for in place of the visitor's URL."
+    )
+    request_fields: Annotated[tuple[RequestFieldsTable, ...], Many] = Field(
+        (), description="Fields set and unset towards the origin."
+    )
+    answer_fields: Annotated[tuple[AnswerFieldsTable, ...], Many] = Field(
+        (), description="Fields set and unset towards the visitor, on every answer, stored or not."
+    )
+    error_pages: Annotated[tuple[ErrorPageTable, ...], Many] = Field(
+        (), description="Pages that stand in for errors."
+    )
+    maintenance: MaintenanceTable | None = Field(None, description="The site closed, but for staff.")
     pages: PagesTable | None = Field(None, description="How pages are shared, if not by RFC 9111 alone.")
     esi: EsiTable | None = Field(None, description="How pages are made of fragments; unset, they are not.")
     guard: bool = Field(
@@ -178,6 +160,18 @@ class Site(Table):
                 raise ValueError(f"origins of which at least one for prefix {prefix} is no backup")
         return origins
 
+    @field_validator("redirects")
+    @classmethod
+    def _end(cls, rules: tuple[RedirectTable, ...], others: ValidationInfo) -> tuple[RedirectTable, ...]:
+        check_redirects(rules, others.data.get("hosts", ()))
+        return rules
+
+    @field_validator("rewrites")
+    @classmethod
+    def _stay(cls, rules: tuple[RewriteTable, ...], others: ValidationInfo) -> tuple[RewriteTable, ...]:
+        check_rewrites(rules, others.data.get("hosts", ()), others.data.get("commerce"))
+        return rules
+
     def rules(self) -> SiteRules:
         """This site, with its platform's pack, as policy sees it."""
         own = self if self.platform is None else self.platform.under(self)
@@ -197,6 +191,16 @@ class Site(Table):
                 self.compression.encodings, self.compression.types, self.compression.min_size
             ),
             esi=None if self.esi is None else self.esi.rules(),
+            traffic=traffic_rules(
+                self.hosts,
+                self.commerce,
+                self.redirects,
+                self.rewrites,
+                self.request_fields,
+                self.answer_fields,
+                self.error_pages,
+                self.maintenance,
+            ),
         )
 
 

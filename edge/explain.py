@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import assert_never
 
 from edge.http.cache_control import ResponseDirectives
@@ -77,7 +77,7 @@ class Explanation:
     method: str
     site: str | None
     key: str | None
-    decision: str  # "hit", "stale", "revalidate", "miss", "pass" or "refused"
+    decision: str  # "hit", "stale", "revalidate", "miss", "pass", "rule" or "refused"
     reason: str | None
     steps: tuple[Step, ...]
     variants: tuple[StoredVariant, ...]
@@ -121,6 +121,7 @@ _MEANING: dict[str, str] = {
     FragmentReason.CODING: "it came in a coding that the edge cannot undo",
     FragmentReason.BROKEN: "it broke off",
     FragmentReason.FAULT: "an error of the edge",
+    RefusedReason.ESCAPE: "dot segments in the path would lead out of what a rewrite names",
 }
 _REMEDIES: dict[str, tuple[str, ...]] = {
     MissReason.COLD: (
@@ -182,10 +183,11 @@ def explain(
     now: float,
     parts: Sequence[Part] = (),
     more: Sequence[Step] = (),
+    before: Sequence[Step] = (),
 ) -> Explanation:
     """The story of a decision: `now` is monotonic; `parts` are the fragments of the page that it is about.
 
-    `more` are steps that others took towards it.
+    `more` are steps that others took towards it, `before` those that were taken before the cache was asked.
     """
     request, rules, key = x.asked, x.rules, x.key
     word, reason, selected = _told(decision)
@@ -197,6 +199,7 @@ def explain(
             + (f", platform {rules.platform}" if rules.platform else ""),
             {"host": request.host, "site": rules.name, "platform": rules.platform},
         ),
+        *before,
         Step("kind", *_kind(x)),
         *_cookies(x),
         Step("key", f"the key is {url_of(key)}", _key_facts(x)),
@@ -288,8 +291,8 @@ def _count(count: int) -> str:
 
 
 def _rules(rules: SiteRules) -> dict[str, object]:
-    facts = asdict(rules)
-    for table in ("compression", "key", "classes", "esi"):
+    facts = asdict(replace(rules, traffic=None))
+    for table in ("compression", "key", "classes", "esi", "traffic"):
         facts.pop(table)
     if rules.esi is not None:
         facts["esi"] = {"paths": list(rules.esi.paths.patterns), "depth": rules.esi.depth}

@@ -13,12 +13,15 @@ from edge.http.forwarding import towards_commerce, towards_origin
 from edge.http.message import Answer, Request
 from edge.http.ranges import Part
 from edge.intake import Exchange, Heard, Intake, is_disguised, judged, own_of
+from edge.outbound import ruled, unruled
 from edge.policy.classes import is_for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, usable_on_error
 from edge.policy.invalidation import invalidated, is_unsafe
+from edge.policy.key import normal_escapes
 from edge.policy.keying import is_nobodys, spelled, variant_of
 from edge.policy.partial import Lack, lack, named_by, to_ask
+from edge.policy.paths import covers
 from edge.policy.reasons import LASTING, OF_THE_ASKER, NotStored
 from edge.policy.standins import without_secrets
 from edge.policy.statuses import is_error
@@ -45,7 +48,7 @@ from edge.upstream.collapse import (
     Shared,
     close,
 )
-from edge.upstream.contract import Upstream, UpstreamError
+from edge.upstream.contract import Standing, Upstream, UpstreamError
 
 logger = logging.getLogger("tepi.edge")
 
@@ -244,17 +247,20 @@ class Fetching:
         variant = variant_of(x.asked, x.rules.key)
         if variant is not None:
             outbound = replace(outbound, fields=outbound.fields.plus(("Tepi-Variant", variant)))
+        outbound = ruled(outbound, x)
         prefix = x.rules.commerce_prefix
-        if prefix is not None and (
-            request.path == prefix or request.path.startswith(f"{prefix.rstrip('/')}/")
-        ):
+        if prefix is not None and covers(prefix, normal_escapes(request.path)):
             outbound = towards_commerce(outbound, x.rules.name)
         if x.rules.esi is not None:
             outbound = replace(outbound, fields=outbound.fields.plus(CAPABLE))
         answer = await self._upstream.fetch(x.rules.name, outbound)
         if x.rules.esi is not None:
             answer = answer.but(fields=obeyed(answer.fields))
-        return Heard(answer, Timing(asked, self._clock.monotonic(), self._clock.wall()))
+        return Heard(unruled(answer, x), Timing(asked, self._clock.monotonic(), self._clock.wall()))
+
+    def origins_of(self, x: Exchange) -> Sequence[Standing]:
+        """The origins that answer for what `x` asks, as they stand; the visitor's URL may be rewritten."""
+        return self._upstream.standing(x.rules.name, ruled(x.asked, x).path)
 
     async def _fly(self, flight: Flight, x: Exchange, stale: Entry | None, part: Part | None = None) -> None:
         flight.depart()

@@ -77,7 +77,8 @@ def _name(value: str) -> str:
     return value
 
 
-def _site_host(value: str) -> str:
+def parse_host(value: str) -> str:
+    """A host name, `*.` and the end of one, or `*`. Raises ValueError."""
     host = value.lower().rstrip(".")
     if _HOST.fullmatch(host) is None or len(host) > 253:
         raise ValueError("a host name like shop.example, *.shop.example, or * for every host; no port")
@@ -141,7 +142,7 @@ Cidr = Annotated[
     WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]}),
 ]
 Name = Annotated[str, AfterValidator(_name)]
-Host = Annotated[str, AfterValidator(_site_host)]
+Host = Annotated[str, AfterValidator(parse_host)]
 Prefix = Annotated[str, AfterValidator(_path_prefix)]
 OriginUrl = Annotated[str, AfterValidator(_origin_url)]
 ControlUrl = Annotated[str, AfterValidator(_control_url)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -14,6 +14,7 @@ from edge.assembly import Assembly
 from edge.clock import Clock
 from edge.delivery import Delivery
 from edge.explain import Explanation
+from edge.explain_rules import origin_steps, ruled_out, steps_of
 from edge.fetching import Fetching
 from edge.forms import Forms
 from edge.fragments import Fragments, Unfit, request_for, within_page
@@ -22,7 +23,9 @@ from edge.http.dates import format_date, parse_date
 from edge.http.hops import end_to_end, went_through
 from edge.http.message import Answer, Fields, Outcome, Request
 from edge.intake import Exchange, Within, unread
+from edge.policy.alterations import shaped
 from edge.policy.classes import classify, mark
+from edge.policy.course import Onward, course
 from edge.policy.decisions import Complete, Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_on_error
@@ -46,6 +49,7 @@ from edge.position import Position
 from edge.purge import Purge
 from edge.purging import Purging
 from edge.refusals import failure, refusal
+from edge.ruling import Ruling, dressed
 from edge.sealing import sealed
 from edge.store.content import Stored
 from edge.store.memory import MemoryStore
@@ -97,7 +101,8 @@ class Pipeline:
         )
         self.proving = self._fetching.proving
         self.forms = Forms(self._fetching.ask, clock)
-        self._purging = Purging(sites, store, self._fetching, on_background)
+        self._ruling = Ruling(self._through, clock)
+        self._purging = Purging(sites, store, self._fetching, on_background, self._ruling.pages.strike)
 
     async def handle(self, request: Request, within: Within | None = None) -> Answer:
         """Answer `request`; never raises but for cancellation, and Unfit if it is for a part of a page."""
@@ -105,19 +110,11 @@ class Pipeline:
         rules = self._sites(host_name(request.host))
         refused = self._refusal(request, rules)
         if refused is not None or rules is None:
-            answer = refusal(refused or RefusedReason.UNKNOWN_HOST, rules)
+            answer = dressed(refusal(refused or RefusedReason.UNKNOWN_HOST, rules), request, rules)
+        elif rules.traffic is not None and within is None:
+            answer = await self._ruling.answer(request, rules, rules.traffic)
         else:
-            x = _exchange(request, rules, started, within)
-            try:
-                answer = await self._answer(x)
-            except UpstreamError as error:
-                answer = failure(x, error)
-            except Exception:
-                logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
-                answer = failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
-            if within is None and rules.classes.pages is not None:
-                line = mark(x.kind, request, rules)
-                answer = answer if line is None else answer.but(fields=answer.fields.plus(line))
+            answer = await self._through(request, rules, within)
         return sealed(answer, request, self._identity, (self._clock.monotonic() - started) * 1000)
 
     async def _fragment(self, request: Request, within: Within) -> Answer:
@@ -131,6 +128,21 @@ class Pipeline:
         if rules is None or rules.name != within.site:
             raise Unfit(FragmentReason.HOST)
         return rules
+
+    async def _through(self, request: Request, rules: SiteRules, within: Within | None = None) -> Answer:
+        """The answer to `request` of the cache, or of an origin behind it."""
+        x = _exchange(request, rules, self._clock.monotonic(), within)
+        try:
+            answer = await self._answer(x)
+        except UpstreamError as error:
+            answer = failure(x, error)
+        except Exception:
+            logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
+            answer = failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
+        if within is None and rules.classes.pages is not None:
+            line = mark(x.kind, request, rules)
+            answer = answer if line is None else answer.but(fields=answer.fields.plus(line))
+        return answer
 
     def _refusal(self, request: Request, rules: SiteRules | None) -> RefusedReason | None:
         """Why the edge will not take the request any further, or None."""
@@ -349,11 +361,20 @@ class Pipeline:
         if refused is not None or rules is None:
             site = None if rules is None else rules.name
             return story.refused(request, refused or RefusedReason.UNKNOWN_HOST, site)
+        told: tuple[story.Step, ...] = ()
+        if rules.traffic is not None:
+            way = course(request, rules.traffic)
+            if not isinstance(way, Onward):
+                return ruled_out(request, rules.name, way)
+            told = steps_of(way, request, rules.traffic)
         now = self._clock.monotonic()
         x = _exchange(request, rules, now)
         entries = self._fetching.candidates(x.key)
         decision = lookup(x.request, entries, rules, now, self._fetching.trusted, x.kind)
-        return story.explain(x, entries, decision, now, self._parts(x, decision), self.proving.told(x))
+        before = (*told, *origin_steps(self._fetching.origins_of(x)))
+        return story.explain(
+            x, entries, decision, now, self._parts(x, decision), self.proving.told(x), before
+        )
 
     def _parts(self, x: Exchange, decision: Decision) -> list[story.Part]:
         """The fragments of the stored page that `decision` is about."""
@@ -383,6 +404,10 @@ class Pipeline:
         """
         return await self._purging.purge(purge, at, dry_run=dry_run)
 
+    async def tend(self, sites: Iterable[tuple[str | None, SiteRules]]) -> None:
+        """Keep at hand what the rules of `sites`, each with a host, show when origins fail."""
+        await self._ruling.pages.tend(sites)
+
     def distrust(self) -> None:
         """Entries filled before now must be revalidated before their next use (after a snapshot)."""
         self._fetching.trusted = self._fetching.log.advance()
@@ -390,6 +415,8 @@ class Pipeline:
 
 def _exchange(request: Request, rules: SiteRules, started: float, within: Within | None = None) -> Exchange:
     """`request` as the cache sees it. Raises Unfit where a page would become a part of itself."""
+    if rules.traffic is not None:
+        request = shaped(request, rules.traffic)
     kind = classify(request, rules)
     seen = keyed(request, rules, kind)
     key = key_of(seen)

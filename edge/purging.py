@@ -12,7 +12,7 @@ from edge.policy.key import host_name
 from edge.policy.keying import spelled
 from edge.policy.rules import SiteRules
 from edge.position import Position
-from edge.purge import Purge, mark_of
+from edge.purge import Mark, Purge, mark_of
 from edge.store.memory import MemoryStore, Sweep
 
 logger = logging.getLogger("tepi.edge")
@@ -29,7 +29,10 @@ class Purging:
         store: MemoryStore,
         fetching: Fetching,
         on_background: Callable[[Coroutine[Any, Any, None]], None],
+        on_mark: Callable[[Mark], None],
     ) -> None:
+        """`on_mark` is told of each purge beside the store."""
+        self._on_mark = on_mark
         self._sites = sites
         self._store = store
         self._fetching = fetching
@@ -44,6 +47,7 @@ class Purging:
         if site:
             self._fetching.proving.proofs.forget(site)
         sweep = self._fetching.strike(mark)
+        self._on_mark(mark)
         if not sweep.step(SWEEP):
             self._on_background(_finish(sweep))
         logger.info(

@@ -14,6 +14,7 @@ _REFUSALS = {
     RefusedReason.UNKNOWN_HOST: (421, "No site of this node answers to that host.\n"),
     RefusedReason.LOOP: (508, "This request has come through this CDN before.\n"),
     RefusedReason.ONLY_IF_CACHED: (504, "Nothing stored can answer, and only-if-cached forbids to ask.\n"),
+    RefusedReason.ESCAPE: (400, "This path leads out of where it begins.\n"),
     RefusedReason.METHOD_NOT_ALLOWED: (405, "This method is not allowed here.\n"),
 }
 _FAILURES = {"timeout": 504, "no-healthy-origin": 503, "overloaded": 503}

@@ -14,9 +14,11 @@ from edge.config import Site
 from edge.http.forwarding import towards_commerce, towards_origin
 from edge.http.hops import end_to_end, went_through
 from edge.http.message import Answer, Fields, Line, Outcome, Request
+from edge.outbound import sent_on
 from edge.reply import Sent
+from edge.ruling import barred
 from edge.server import Connection
-from edge.sites import Sites
+from edge.sites import Served, Sites
 from edge.upstream.backends import Backend, Backends
 from edge.upstream.contract import UpstreamError
 from edge.upstream.fetch import request_head
@@ -258,8 +260,11 @@ class Relay:
         site = served.site
         if went_through(request.fields, self._identity):
             return _failed(508, "loop", site.name)
+        stopped = barred(request, served.rules)
+        if stopped is not None:
+            return _failed(*stopped, site.name)
         try:
-            origin, switched = await self._handshake(site, request)
+            origin, switched = await self._handshake(served, request)
         except UpstreamError as error:
             status = 504 if error.failure == "timeout" else 502
             return _failed(status, f"upstream-{error.failure}", site.name)
@@ -275,19 +280,21 @@ class Relay:
         for tunnel in tuple(self._open):
             tunnel.close()
 
-    async def _handshake(self, site: Site, request: Request) -> tuple[OriginSide, bool]:
+    async def _handshake(self, served: Served, request: Request) -> tuple[OriginSide, bool]:
         """The origin's side, its head read. A refused connection is tried elsewhere. Raises UpstreamError."""
+        site = served.site
         backends = self._backends.of(site.name)
         assert backends is not None
+        inner = sent_on(request, request, served.rules)
         loop = asyncio.get_running_loop()
         tried: frozenset[Backend] = frozenset()
         last = UpstreamError("no-healthy-origin", site.name, "every origin is down", sent=False)
         for _ in range(ATTEMPTS):
-            backend = backends.choose(request.path, loop.time(), tried, request.client.address)
+            backend = backends.choose(inner.path, loop.time(), tried, request.client.address)
             if backend is None:
                 break
             try:
-                return await self._ask(site, backend, request)
+                return await self._ask(served, backend, request)
             except UpstreamError as error:
                 backend.health.failed(loop.time())
                 if error.sent:
@@ -295,16 +302,16 @@ class Relay:
                 last, tried = error, tried | {backend}
         raise last
 
-    async def _ask(self, site: Site, backend: Backend, request: Request) -> tuple[OriginSide, bool]:
+    async def _ask(self, served: Served, backend: Backend, request: Request) -> tuple[OriginSide, bool]:
         try:
-            async with asyncio.timeout(site.timeouts.connect):
+            async with asyncio.timeout(served.site.timeouts.connect):
                 origin = await backend.pool.dial(OriginSide)
         except TimeoutError:
             raise UpstreamError("timeout", backend.url, "no connection in time", sent=False) from None
         assert origin.transport is not None
         try:
-            origin.transport.write(self._head(site, request, backend))
-            async with asyncio.timeout(site.timeouts.first_byte):
+            origin.transport.write(self._head(served, request, backend))
+            async with asyncio.timeout(served.site.timeouts.first_byte):
                 return origin, await origin.head
         except TimeoutError:
             origin.transport.abort()
@@ -313,10 +320,10 @@ class Relay:
             origin.transport.abort()
             raise
 
-    def _head(self, site: Site, request: Request, backend: Backend) -> bytes:
-        sent = towards_origin(request, self._identity)
+    def _head(self, served: Served, request: Request, backend: Backend) -> bytes:
+        sent = sent_on(towards_origin(request, self._identity), request, served.rules)
         if backend.pool.endpoint.mutual:
-            sent = towards_commerce(sent, site.name)
+            sent = towards_commerce(sent, served.site.name)
         fields = sent.fields.plus(("Connection", "Upgrade"), ("Upgrade", "websocket"))
         return request_head(replace(sent, fields=fields), backend.pool.endpoint.authority)
 

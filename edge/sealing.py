@@ -38,5 +38,5 @@ def _status(outcome: Outcome, identity: str) -> str:
         stored=outcome.stored and outcome.fwd is not None,
         collapsed=outcome.collapsed,
         key=None if outcome.key is None else url_of(outcome.key),
-        detail=outcome.detail or reason,
+        detail=", ".join(filter(None, (outcome.detail or reason, *outcome.rules))) or None,
     )

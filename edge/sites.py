@@ -47,6 +47,10 @@ class Sites:
         """Every site, in the order they came."""
         return tuple(served.site for served in self._table.names.values())
 
+    def served(self) -> tuple[Served, ...]:
+        """Every site with its rules."""
+        return tuple(self._table.names.values())
+
     def named(self, name: str) -> Site | None:
         """The site called `name`."""
         served = self._table.names.get(name)

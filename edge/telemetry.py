@@ -79,6 +79,7 @@ class Telemetry(Collector):
         counts: Callable[[], Iterable[Gauge]] = tuple,
     ) -> None:
         self._series: dict[tuple[str, str, int], _Series] = {}
+        self._ruled: dict[tuple[str, str], int] = {}  # site and rule -> answers
         self._gauges = gauges
         self._bytes_origin = bytes_origin
         self._counts = counts
@@ -90,6 +91,8 @@ class Telemetry(Collector):
         series = self._series.get(key)
         if series is None:
             series = self._series[key] = _Series()
+        for rule in outcome.rules or ((str(outcome.reason),) if outcome.verdict == "rule" else ()):
+            self._ruled[key[0], rule] = self._ruled.get((key[0], rule), 0) + 1
         series.requests += 1
         series.bytes_sent += finished.bytes_sent
         series.seconds += finished.seconds
@@ -116,7 +119,8 @@ class Telemetry(Collector):
         for (_, verdict, status), series in self._series.items():
             totals["requests"] += series.requests
             totals["bytes_sent"] += series.bytes_sent
-            family = "errors" if status == 5 and verdict != "refused" else _FAMILY.get(verdict, "other")
+            ours = verdict in ("refused", "rule")  # a closed site is no failing one
+            family = "errors" if status == 5 and not ours else _FAMILY.get(verdict, "other")
             totals[family] += series.requests
             buckets = [sum(pair) for pair in zip(buckets, series.buckets, strict=True)]
         return {
@@ -139,6 +143,12 @@ class Telemetry(Collector):
             sent.add_metric(values, series.bytes_sent)
             seconds.add_metric(values, list(_cumulative(series.buckets)), series.seconds)
         yield from (requests, sent, seconds)
+        ruled = CounterMetricFamily(
+            "tepi_edge_ruled", "Answers in which a site's rules had a say.", labels=["site", "rule"]
+        )
+        for (site, rule), count in self._ruled.items():
+            ruled.add_metric([site, rule], count)
+        yield ruled
         yield CounterMetricFamily(
             "tepi_edge_origin_received_bytes", "Body bytes from origins.", value=self._bytes_origin()
         )
@@ -233,6 +243,8 @@ def _json_line(finished: Finished, now: float, node: str) -> str:
         "verdict": outcome.verdict,
         "reason": outcome.reason,
     }
+    if outcome.rules:
+        line["rules"] = list(outcome.rules)
     if outcome.origin is not None:
         line["origin"] = outcome.origin
         line["origin_status"] = outcome.origin_status

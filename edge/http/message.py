@@ -156,7 +156,7 @@ class Outcome:
     `fwd` says in RFC 9211's words why the request went forward, `detail` why the answer was not stored.
     """
 
-    verdict: str  # "hit" | "stale" | "revalidated" | "miss" | "pass" | "refused" | "error" | "none"
+    verdict: str  # "hit" | "stale" | "revalidated" | "miss" | "pass" | "rule" | "refused" | "error" | "none"
     reason: str | None = None
     site: str | None = None
     key: str | None = None
@@ -169,3 +169,4 @@ class Outcome:
     origin_seconds: float | None = None
     fwd: str | None = None
     detail: str | None = None
+    rules: tuple[str, ...] = ()  # what the site's rules did on the way, beyond caching

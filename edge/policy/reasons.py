@@ -54,6 +54,19 @@ class RefusedReason(StrEnum):
     LOOP = "loop"
     ONLY_IF_CACHED = "only-if-cached"
     METHOD_NOT_ALLOWED = "method-not-allowed"
+    ESCAPE = "path-escape"  # dot segments would lead out of what a rewrite names
+
+
+class RuleReason(StrEnum):
+    """The site's rules had a say in the answer, beyond caching."""
+
+    MAINTENANCE = "maintenance"
+    REDIRECT = "redirect"
+    REDIRECT_CIRCLE = "redirect-circle"  # a redirect that would never end was not made
+    REWRITE = "rewrite"
+    REQUEST_FIELDS = "request-fields"
+    ANSWER_FIELDS = "answer-fields"
+    ERROR_PAGE = "error-page"
 
 
 class NotStored(StrEnum):

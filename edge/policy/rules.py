@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edge.policy.patterns import NOTHING, Patterns
+from edge.policy.traffic import TrafficRules
 
 COMPRESSIBLE = (
     "text/*",
@@ -218,8 +219,10 @@ class SiteRules:
     key: KeyRules = KeyRules()
     classes: ClassRules = ClassRules()
     esi: EsiRules | None = None
+    traffic: TrafficRules | None = None
 
     @property
     def by_country(self) -> bool:
         """Whether anything depends on the country that a visitor is in."""
-        return self.key.buckets or self.esi is not None
+        told = self.traffic is not None and self.traffic.by_country
+        return self.key.buckets or self.esi is not None or told

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from edge.config import Balance, HealthCheck, OriginServer, Site
+from edge.config import Site
 from edge.guard.networks import counted_as
 from edge.policy.key import normal_escapes
+from edge.policy.paths import covers
+from edge.siteorigins import Balance, HealthCheck, OriginServer
 from edge.sites import Sites
-from edge.upstream.balance import Turns, covers, least_busy, longest, steady
+from edge.upstream.balance import Turns, least_busy, longest, steady
 from edge.upstream.contract import Standing
 from edge.upstream.health import OriginHealth
 from edge.upstream.pool import Endpoint, Pool, TlsContext, client_context

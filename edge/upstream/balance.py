@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Generic, Protocol, TypeVar
 
+from edge.policy.paths import covers
+
 
 class Weighted(Protocol):
     """What takes turns."""
@@ -81,13 +83,6 @@ def _score(name: str, client: str, weight: int) -> float:
     digest = blake2b(f"{client}\0{name}".encode(), digest_size=8).digest()
     chance = (int.from_bytes(digest, "big") + 1) / (2**64 + 1)  # within (0, 1]: never log(0)
     return weight / -math.log(chance) if chance < 1 else math.inf
-
-
-def covers(prefix: str, path: str) -> bool:
-    """Whether `path` lies under `prefix`: whole segments, so /api covers /api/x but not /apix."""
-    if not path.startswith(prefix):
-        return False
-    return prefix.endswith("/") or len(path) == len(prefix) or path[len(prefix)] == "/"
 
 
 def longest(prefixes: Iterable[str], path: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edge.config import HealthCheck
+from edge.siteorigins import HealthCheck
 
 State = Literal["up", "ejected", "down"]
 LONGEST_EJECTION = 16  # times HealthCheck.eject

@@ -21,6 +21,7 @@ from edge.policy.reasons import (
     PassReason,
     RefusedReason,
     RevalidateReason,
+    RuleReason,
     StaleReason,
 )
 from geo.dns.settings import DnsSettings
@@ -108,7 +109,12 @@ def test_every_task_has_its_page_and_the_readme_leads_there() -> None:
 
 
 def test_every_dependency_at_run_time_is_used() -> None:
-    names = {"argon2-cffi": "argon2", "aiosqlite": "sqlite+aiosqlite", "backports.zstd": "backports"}
+    names = {
+        "argon2-cffi": "argon2",
+        "aiosqlite": "sqlite+aiosqlite",
+        "backports.zstd": "backports",
+        "google-re2": "re2",
+    }
     source = "\n".join(path.read_text(encoding="utf-8") for path in sources(*PACKAGES))
     for requirement in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]:
         name = re.split(r"[\[<>=;~! ]", requirement)[0]
@@ -125,6 +131,7 @@ def test_every_reason_is_explained() -> None:
         StaleReason,
         PassReason,
         RefusedReason,
+        RuleReason,
         NotStored,
     )
     assert [reason for kind in kinds for reason in kind if f"`{reason}`" not in page] == []

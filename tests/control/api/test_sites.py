@@ -113,3 +113,28 @@ async def test_a_site_gets_a_certificate_for_its_hosts_and_keeps_it_while_they_s
 async def test_a_site_for_every_host_has_no_certificate(control: Control) -> None:
     assert (await control.ask("POST", "/sites", {**SHOP, "hosts": ["*"]}))[0] == 201
     assert await control.is_up.sites.certificate("shop") is None
+
+
+@pytest.mark.parametrize(
+    ("tables", "field", "reason"),
+    [
+        (
+            {"redirects": [{"path": "/a", "to": "/b"}, {"path": "/b", "to": "/a"}]},
+            "redirects",
+            "http://shop.test/a → http://shop.test/b → http://shop.test/a",
+        ),
+        ({"redirects": [{"path": "/go/*", "to": "https://$1"}]}, "redirects.0.to", "written out"),
+        ({"answer_fields": [{"set": {"Age": "1"}}]}, "answer_fields.0.set", "the edge tells there itself"),
+        ({"error_pages": [{"status": ["5xx"]}]}, "error_pages.0.audience", "path, html or json"),
+        ({"maintenance": {"enabled": True, "cookie": "staff"}}, "maintenance.cookie_sha256", "together"),
+    ],
+)
+async def test_a_bad_rule_is_refused_with_path_and_reason(
+    control: Control, tables: dict[str, object], field: str, reason: str
+) -> None:
+    await control.ask("POST", "/sites", SHOP)
+    status, problem = await control.ask("PUT", "/sites/shop", {**SHOP, **tables})
+    assert status == 422
+    (error,) = problem["errors"]
+    assert (error["field"], reason in error["expected"]) == (field, True), error
+    assert await control.ask("GET", "/sites/shop") == (200, SHOP)

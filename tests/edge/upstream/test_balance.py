@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.upstream.balance import Turns, covers, least_busy, longest, steady
+from edge.policy.paths import covers
+from edge.upstream.balance import Turns, least_busy, longest, steady
 
 
 @dataclass(frozen=True)

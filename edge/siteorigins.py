@@ -1,0 +1,53 @@
+"""The tables of a site's document that say which servers answer for it, and how they are checked."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from edge.notation import OriginUrl, Prefix, Seconds, Table
+
+
+class OriginServer(Table):
+    """One server that can answer for a site."""
+
+    url: OriginUrl = Field(description="Where it listens: http://HOST:PORT or https://HOST:PORT.")
+    prefix: Prefix = Field("/", description="Paths it answers for; the longest matching prefix wins.")
+    weight: int = Field(1, ge=1, le=1000, description="Its share of requests among origins of one prefix.")
+    backup: bool = Field(
+        False, description="Whether it is asked only while no other origin of its prefix is up."
+    )
+    check: Prefix | None = Field(None, description="Asked regularly of it in place of `health.path`.")
+    max_connections: int = Field(256, ge=1, le=65_536, description="Connections a node holds to it at most.")
+    verify: bool = Field(True, description="Whether an https certificate must be valid for the host.")
+
+
+Balance = Literal["turns", "least-connections", "client"]
+
+
+class HealthCheck(Table):
+    """How a node learns that an origin can't answer."""
+
+    path: Prefix | None = Field(None, description="Asked regularly; unset, only real requests tell.")
+    interval: Seconds = Field(5.0, description="Seconds between two checks of one origin.")
+    timeout: Seconds = Field(2.0, description="Seconds a check may take.")
+    rise: int = Field(2, ge=1, le=100, description="Good checks in a row that bring an origin back.")
+    fall: int = Field(3, ge=1, le=100, description="Failures in a row, checks or requests, that take it out.")
+    eject: Seconds = Field(
+        10.0, description="Seconds an origin is avoided after failed requests; doubles up to 16-fold."
+    )
+
+
+class Commerce(Table):
+    """The commerce origin: asked for everything under one prefix, over mutual TLS."""
+
+    prefix: Prefix = Field("/commerce", description="Paths that the commerce origin answers.")
+    url: OriginUrl = Field(description="Its mutual listener: https://HOST:PORT (http without mutual TLS).")
+
+    @field_validator("prefix")
+    @classmethod
+    def _is_a_part(cls, prefix: str) -> str:
+        if not prefix.strip("/"):
+            raise ValueError("a prefix other than /, for example /commerce")
+        return prefix.rstrip("/")
