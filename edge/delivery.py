@@ -136,10 +136,16 @@ class Delivery:
         said = coding is not None or varies or "accept-ranges" in entry.fields
         return lines if said else (*lines, ("Accept-Ranges", "bytes"))
 
-    async def own(self, request: Request, answer: Answer, rules: Compression, date: int) -> Answer:
-        """An answer that is this visitor's alone, as he wants it."""
+    async def own(
+        self, request: Request, answer: Answer, rules: Compression, date: int, *, conditions_told: bool
+    ) -> Answer:
+        """An answer that is this visitor's alone, as he wants it.
+
+        `conditions_told`: the origin has heard his preconditions (RFC 9111 §4.3.2).
+        """
         status, fields, body = answer.status, visible(answer.fields), answer.body
-        if request.method in ("GET", "HEAD") and not_modified(request.fields, status, fields, date):
+        asks = request.method in ("GET", "HEAD") and not conditions_told
+        if asks and not_modified(request.fields, status, fields, date):
             await close(body)
             return replace(answer, status=304, fields=_unmodified(fields.lines), body=b"")
         if request.method == "HEAD" or body == b"":

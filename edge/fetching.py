@@ -14,20 +14,21 @@ from edge.http.message import Answer, Request
 from edge.http.ranges import Part
 from edge.intake import Exchange, Heard, Intake, is_disguised, judged, own_of
 from edge.outbound import ruled, unruled
-from edge.policy.classes import is_for_all
+from edge.policy.classes import Page, is_for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, usable_on_error
 from edge.policy.invalidation import invalidated, is_unsafe
 from edge.policy.key import normal_escapes
 from edge.policy.keying import is_nobodys, spelled, variant_of
+from edge.policy.lookup import request_directives
 from edge.policy.partial import Lack, lack, named_by, to_ask
 from edge.policy.paths import covers
-from edge.policy.reasons import LASTING, OF_THE_ASKER, NotStored
+from edge.policy.reasons import LASTING, OF_THE_ASKER, NotStored, StaleReason
 from edge.policy.standins import without_secrets
 from edge.policy.statuses import is_error
 from edge.policy.storing import COOKIES, judge
 from edge.policy.surrogate import CAPABLE, obeyed, wanted_by
-from edge.policy.validation import can_ask, confirmed_by_head, selected_by, unconditional
+from edge.policy.validation import can_ask, selected_by, unconditional, with_conditions
 from edge.policy.vary import select
 from edge.position import Position
 from edge.proving import Proving, Verdict, unattended
@@ -103,7 +104,7 @@ class Fetching:
         flight = self._flight(key)
         if not alone:
             self.flights.open(flight)
-        self._on_background(self._fly(flight, x, stale, part))
+        self._on_background(self._fly(flight, x, stale, part, alone=alone))
         try:
             return await flight.wait(owner=True), True
         except asyncio.CancelledError:
@@ -192,7 +193,7 @@ class Fetching:
         stored = self.candidates(key)
         return not stored or not all(is_nobodys(entry.selection, x.rules) for entry in stored)
 
-    async def head(self, x: Exchange, stale: Entry | None) -> tuple[Answer, Origin]:
+    async def head(self, x: Exchange) -> tuple[Answer, Origin]:
         """Ask by HEAD. A 200 updates what is stored, or tells that it is obsolete (RFC 9111 §4.3.5)."""
         flight = self._flight((x.key, ()))
         try:
@@ -205,11 +206,8 @@ class Fetching:
                 heard = shared
             if x.rules.guard and "cookie" in x.request.fields:
                 return heard.answer, heard.origin  # what it says may be of this visitor alone
-            if stale is not None and is_here(stale) and heard.answer.status == stale.status == 200:
-                if confirmed_by_head(stale, heard.answer.fields):
-                    self._intake.freshen(flight, x, stale, heard)
-                else:
-                    self._store.drop(stale)
+            if heard.answer.status == 200:
+                self._intake.freshen_by_head(flight, x, heard)
             return heard.answer, heard.origin
         finally:
             self.log.end(flight.order)
@@ -262,9 +260,17 @@ class Fetching:
         """The origins that answer for what `x` asks, as they stand; the visitor's URL may be rewritten."""
         return self._upstream.standing(x.rules.name, ruled(x.asked, x).path)
 
-    async def _fly(self, flight: Flight, x: Exchange, stale: Entry | None, part: Part | None = None) -> None:
+    async def _fly(
+        self,
+        flight: Flight,
+        x: Exchange,
+        stale: Entry | None,
+        part: Part | None = None,
+        *,
+        alone: bool = False,
+    ) -> None:
         flight.depart()
-        await self._tend(flight, self._fetch(flight, x, stale, part))
+        await self._tend(flight, self._fetch(flight, x, stale, part, alone=alone))
 
     async def _tend(self, flight: Flight, flying: Awaitable[None]) -> None:
         """See that `flight` lands, whatever comes."""
@@ -282,18 +288,21 @@ class Fetching:
             flight.land(Failed(UpstreamError("reset", flight.key[0], "the fetch was given up", sent=True)))
 
     async def _fetch(
-        self, flight: Flight, x: Exchange, stale: Entry | None, part: Part | None = None
+        self, flight: Flight, x: Exchange, stale: Entry | None, part: Part | None, *, alone: bool
     ) -> None:
         why_shy = self.flights.why_shy(x.group, self._clock.monotonic()) if stale is None else None
         if why_shy is not None and is_disguised(x):
-            heard = await self._hear(x, named_by(x.asked))
-            flight.land(Own(heard.answer, heard.origin, *why_shy))
+            heard = await self._hear(x, with_conditions(named_by(x.asked), x.asked))
+            flight.land(Own(heard.answer, heard.origin, *why_shy, conditions_told=True))
             return
         whole = stale if part is None and stale is not None and is_here(stale) else None
         asked_about = whole if whole is not None and can_ask(whole) else None
         approach = self.proving.approach(x, stale, conditional=asked_about is not None)
         x = approach.x
         question = to_ask(x.request, asked_about if part is None else stale, part)
+        # Nothing is stored and nobody waits: his conditions are for the origin (RFC 9111 §4.3.2).
+        told = alone and stale is None and isinstance(x.kind, Page) and approach.template is None
+        question = with_conditions(question, x.request) if told else question
         heard = await self._hear(x, question)
         if asked_about is not None and heard.answer.status == 304:
             if selected_by(asked_about, heard.answer.fields):
@@ -305,7 +314,11 @@ class Fetching:
             question = unconditional(x.request)
             heard = await self._hear(x, question)
         answer = heard.answer
-        if stale is not None and is_error(answer.status) and self.excuses(x, stale, heard.timing.heard):
+        if (
+            stale is not None
+            and is_error(answer.status)
+            and self.excuse(x, stale, heard.timing.heard, reachable=True) is not None
+        ):
             await close(answer.body)
             flight.land(Excused(heard.origin))
             return
@@ -327,7 +340,8 @@ class Fetching:
             refused = await self._intake.take(flight, x, shared, fresh, stale)
         if refused is not None:
             heard = await self._own(x, heard, refused, named=named) if flight.owner_aboard else heard
-            await self._disown(flight, x, stale, Own(heard.answer, heard.origin, refused))
+            own = Own(heard.answer, heard.origin, refused, conditions_told=told)
+            await self._disown(flight, x, stale, own)
 
     async def _own(self, x: Exchange, heard: Heard, why: NotStored, *, named: bool = True) -> Heard:
         """What was asked for everybody's sake is not for everybody: the visitor's own, asked as himself.
@@ -341,11 +355,12 @@ class Fetching:
         await close(heard.answer.body)
         return await self._hear(x, named_by(x.asked))
 
-    def excuses(self, x: Exchange, stale: Entry, now: float) -> bool:
-        """Whether `stale` may stand in for an error that the origin answered."""
+    def excuse(self, x: Exchange, stale: Entry, now: float, *, reachable: bool) -> StaleReason | None:
+        """Why `stale` may stand in for an error, or None; `reachable`: the origin answered with it."""
         if stale.order < self.trusted or lack(x.request, stale) is not None:
-            return False
-        return usable_on_error(stale.freshness, now, reachable=True) is not None
+            return None
+        wished = request_directives(x.request).stale_if_error
+        return usable_on_error(stale.freshness, now, reachable=reachable, wished=wished)
 
     def _confirmed(self, flight: Flight, x: Exchange, stale: Entry, heard: Heard) -> Landing | None:
         """The origin says that `stale` still holds. None if it may not be kept, and the whole is gone."""
@@ -353,10 +368,12 @@ class Fetching:
         for_all = is_for_all(x.kind)
         if isinstance(newer, NotStored):
             return None if for_all else own_of(x, stale, heard, newer)
-        cookies: tuple[tuple[str, str], ...] = ()
-        if not x.rules.share_set_cookie and not for_all and not is_disguised(x):
-            cookies = tuple(line for line in heard.answer.fields.lines if line[0].lower() in COOKIES)
-        return Shared(newer, heard.origin, revalidated=True, own_lines=cookies)
+        if for_all or is_disguised(x):
+            return Shared(newer, heard.origin, revalidated=True)
+        own = newer.directives.no_cache_fields | newer.directives.private_fields
+        own |= frozenset() if x.rules.share_set_cookie else COOKIES
+        lines = tuple(line for line in heard.answer.fields.lines if line[0].lower() in own)
+        return Shared(newer, heard.origin, revalidated=True, own_lines=lines)
 
     async def _take(
         self, flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, stale: Entry | None
@@ -369,7 +386,7 @@ class Fetching:
 
     async def _disown(self, flight: Flight, x: Exchange, stale: Entry | None, own: Own) -> None:
         """The answer is for its asker alone."""
-        if own.reason in LASTING:
+        if own.reason in LASTING and own.answer.status != 304:  # which tells nothing of the whole
             self.flights.note_shy(x.group, self._clock.monotonic() + SHY_SECONDS, own.reason, own.what)
         if stale is not None and own.reason not in OF_THE_ASKER and own.answer.status < 500:
             self._store.drop(stale)

@@ -11,13 +11,14 @@ from edge.policy.classes import Class, for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, dated
 from edge.policy.keying import VARIANT
+from edge.policy.lookup import could_answer
 from edge.policy.pages import ungiven
 from edge.policy.partial import arrival, as_whole, divisible, validator
 from edge.policy.reasons import NotStored
 from edge.policy.rules import SiteRules
 from edge.policy.storing import COOKIES, judge, left_out, make_entry
 from edge.policy.surrogate import esi_because
-from edge.policy.validation import updated
+from edge.policy.validation import confirmed_by_head, updated
 from edge.purge import PurgeLog
 from edge.store.content import Stored
 from edge.store.fill import Fill
@@ -146,6 +147,8 @@ class Intake:
             entry = replace(entry, freshness=fresh.expired_at(heard.timing.heard))
         if mark is None or mark.soft:
             self._store.put(entry)
+            if stale is not None:  # superseded, though the new one may vary by other fields
+                self._store.drop(stale)
         return None
 
     def freshen(self, flight: Flight, x: Exchange, stale: Entry, heard: Heard) -> Entry | NotStored:
@@ -178,6 +181,16 @@ class Intake:
         if not self._store.swap(stale, entry):
             self._store.put(entry)
         return entry
+
+    def freshen_by_head(self, flight: Flight, x: Exchange, heard: Heard) -> None:
+        """Renew each answer that a HEAD's 200 describes, drop those it does not (§4.3.5)."""
+        for entry in could_answer(x.request, self._store.get(x.key)):
+            if entry.status != 200:
+                continue
+            if confirmed_by_head(entry, heard.answer.fields):
+                self.freshen(flight, x, entry, heard)
+            else:
+                self._store.drop(entry)
 
     def _is_too_large(self, fields: Fields) -> bool:
         length = _length(fields)

@@ -28,11 +28,10 @@ from edge.policy.classes import classify, mark
 from edge.policy.course import Onward, course
 from edge.policy.decisions import Complete, Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
-from edge.policy.freshness import usable_on_error
 from edge.policy.key import host_name, key_of
 from edge.policy.keying import keyed
 from edge.policy.lookup import lookup
-from edge.policy.partial import Lack, lack
+from edge.policy.partial import Lack
 from edge.policy.reasons import (
     FORWARDED,
     FragmentReason,
@@ -216,12 +215,9 @@ class Pipeline:
     ) -> Answer:
         """HEAD, asked for as such."""
         try:
-            answer, origin = await self._fetching.head(x, stale)
-        except UpstreamError:
-            excused = await self._excused(x, stale, None, reachable=False)
-            if excused is None:
-                raise
-            return excused
+            answer, origin = await self._fetching.head(x)
+        except UpstreamError as error:
+            return await self._excused(x, stale, None, reachable=False) or failure(x, error, stale)
         excused = await self._excused(x, stale, origin, reachable=True) if is_error(answer.status) else None
         return excused or await self._own(x, answer, reason, origin, NotStored.METHOD)
 
@@ -269,17 +265,16 @@ class Pipeline:
                 outcome = _outcome(verdict, reason, origin, stored=landing.stored)
                 aged = landing.revalidated or reason is MissReason.PARTIAL
                 return self._told(x, answer, entry, outcome, aged=aged), False
-            case Own(answer, origin, why):
+            case Own(answer, origin, why, conditions_told=told):
                 if not owner:
                     return None, why is not NotStored.PURGED
-                return await self._own(x, answer, reason, origin, landing.detail), False
+                detail = landing.detail
+                return await self._own(x, answer, reason, origin, detail, conditions_told=told), False
             case Excused(origin):
                 return await self._excused(x, stale, origin, reachable=True), True
             case Failed(error):
-                answer = await self._excused(x, stale, None, reachable=False)
-                if answer is None:
-                    raise error
-                return answer, False
+                excused = await self._excused(x, stale, None, reachable=False)
+                return excused or failure(x, error, stale), False
             case _:
                 assert_never(landing)
 
@@ -287,9 +282,9 @@ class Pipeline:
         self, x: Exchange, stale: Entry | None, origin: Origin | None, *, reachable: bool
     ) -> Answer | None:
         """`stale` in place of an error, if that is allowed."""
-        if stale is None or stale.order < self._fetching.trusted or lack(x.request, stale) is not None:
+        if stale is None:
             return None
-        reason = usable_on_error(stale.freshness, self._clock.monotonic(), reachable=reachable)
+        reason = self._fetching.excuse(x, stale, self._clock.monotonic(), reachable=reachable)
         answer = None if reason is None else await self._delivered(x, stale)
         if answer is None:
             return None
@@ -303,7 +298,7 @@ class Pipeline:
         x, lines = await self.forms.prepared(x)
         answer, origin = await self._fetching.passed(x)
         if isinstance(answer, Answer):
-            own = await self._own(x, answer, reason, origin, None)
+            own = await self._own(x, answer, reason, origin, None, conditions_told=True)
             return own.but(fields=Fields((*lines, *own.fields.lines))) if lines else own
         delivered = await self._delivered(x, answer)
         if delivered is None:
@@ -311,7 +306,14 @@ class Pipeline:
         return self._told(x, delivered, answer, _outcome("pass", reason, origin, stored=True), aged=False)
 
     async def _own(
-        self, x: Exchange, answer: Answer, reason: ForwardReason, origin: Origin, why: str | None
+        self,
+        x: Exchange,
+        answer: Answer,
+        reason: ForwardReason,
+        origin: Origin,
+        why: str | None,
+        *,
+        conditions_told: bool = False,
     ) -> Answer:
         """An answer that nobody else gets; `why` tells why it was not stored."""
         fields = end_to_end(answer.fields).without("x-request-id")
@@ -319,12 +321,12 @@ class Pipeline:
         if date is None:
             date = int(self._clock.wall())
             fields = fields.replaced("Date", format_date(date))
-        answer = answer.but(fields=fields)
+        answer, rules = answer.but(fields=fields), x.rules.compression
         template = unread(x, answer.status, fields)
         if template is not None:
             own = await self._assembly.own(x, answer, template)
         else:
-            own = await self._delivery.own(x.request, answer, x.rules.compression, date)
+            own = await self._delivery.own(x.request, answer, rules, date, conditions_told=conditions_told)
         verdict = "pass" if isinstance(reason, PassReason) else "miss"
         outcome = _outcome(verdict, reason, origin, stored=False)
         return own.but(outcome=replace(outcome, site=x.rules.name, key=x.key, detail=why))

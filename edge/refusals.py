@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from edge.http.message import Answer, Fields, Outcome
 from edge.intake import Exchange
+from edge.policy.entry import Entry
 from edge.policy.reasons import RefusedReason
 from edge.policy.rules import SiteRules
 from edge.upstream.contract import UpstreamError
@@ -18,6 +19,7 @@ _REFUSALS = {
     RefusedReason.METHOD_NOT_ALLOWED: (405, "This method is not allowed here.\n"),
 }
 _FAILURES = {"timeout": 504, "no-healthy-origin": 503, "overloaded": 503}
+_DISCONNECTED = frozenset({"connect", "tls", "timeout", "reset", "no-healthy-origin"})
 
 
 def refusal(reason: RefusedReason, rules: SiteRules | None) -> Answer:
@@ -26,9 +28,14 @@ def refusal(reason: RefusedReason, rules: SiteRules | None) -> Answer:
     return _plain(status, text, Outcome("refused", reason, site=None if rules is None else rules.name))
 
 
-def failure(x: Exchange, error: UpstreamError) -> Answer:
-    """The answer where no origin gave one."""
+def failure(x: Exchange, error: UpstreamError, stale: Entry | None = None) -> Answer:
+    """The answer where no origin gave one, nor `stale` could stand in.
+
+    If that is for want of validation, a cache that is disconnected answers 504 (RFC 9111 §5.2.2.2).
+    """
     status = _FAILURES.get(error.failure, 502)
+    if stale is not None and stale.freshness.must_revalidate and error.failure in _DISCONNECTED:
+        status = 504
     outcome = Outcome("error", error.failure, site=x.rules.name, key=x.key, origin=error.origin, fwd="miss")
     return _plain(status, f"{HTTPStatus(status).phrase}: the origin could not answer.\n", outcome)
 

@@ -80,6 +80,15 @@ def governing(fields: Fields) -> tuple[ResponseDirectives, bool]:
     return (SILENT_RESPONSE if value is None else parse_response(value)), False
 
 
+def forbids_transforming(fields: Fields) -> bool:
+    """Whether the answer's content must stay as it is (§5.2.2.6): Cache-Control speaks to every intermediary,
+    a targeted field to us."""
+    value = fields.get("cache-control")
+    if value is not None and parse_response(value).no_transform:
+        return True
+    return governing(fields)[0].no_transform
+
+
 def explicit_lifetime(
     fields: Fields, directives: ResponseDirectives, targeted: bool, date: int
 ) -> tuple[float, LifetimeSource] | None:
@@ -164,15 +173,18 @@ def usable_while_revalidating(it: Freshness, now: float) -> bool:
     return -it.ttl(now) < it.while_revalidate
 
 
-def usable_on_error(it: Freshness, now: float, *, reachable: bool) -> StaleReason | None:
+def usable_on_error(
+    it: Freshness, now: float, *, reachable: bool, wished: int | None = None
+) -> StaleReason | None:
     """Why a stale response may stand in for an error, or None (RFC 5861 §4, RFC 9111 §4.2.4).
 
     `reachable`: the origin answered, with a 5xx. Where it cannot be reached the cache is disconnected.
+    `wished` is the request's own stale-if-error, which must-revalidate and its like outrank.
     """
     if it.no_cache:
         return None
     staleness = -it.ttl(now)
-    if staleness < it.if_error:
+    if staleness < it.if_error or (wished is not None and not it.must_revalidate and staleness < wished):
         return StaleReason.IF_ERROR
     if not reachable and staleness < it.if_unreachable:
         return StaleReason.UNREACHABLE

@@ -31,9 +31,10 @@ def lookup(
     `now` is monotonic. Entries whose `order` is below `trusted` must be revalidated before their next use.
     """
     passed = bypass(request, kind)
-    if passed is not None:
-        return Pass(passed)
     wishes = request_directives(request)
+    if passed is not None:
+        kept_out = wishes.only_if_cached and request.method in ("GET", "HEAD")  # others are written through
+        return Unavailable() if kept_out else Pass(passed)
     selected = select_entry(request, entries, now)
     decision: Decision
     if isinstance(selected, MissReason):
@@ -105,7 +106,7 @@ def _mild(wishes: RequestDirectives) -> RequestDirectives:
 
 
 def select_entry(request: Request, entries: Sequence[Entry], now: float) -> Entry | MissReason:
-    """The most recent entry that fits `request` (§4, §4.1), or why there is none."""
+    """The best entry that fits `request` (§4, §4.1), or why there is none."""
     if not entries:
         return MissReason.COLD
     authorized = "authorization" in request.fields
@@ -117,11 +118,27 @@ def select_entry(request: Request, entries: Sequence[Entry], now: float) -> Entr
         if authorized and not entry.for_authorized:
             withheld = True
             continue
-        if best is None or entry.freshness.heard > best.freshness.heard:
+        if best is None or _rank(entry) > _rank(best):
             best = entry
     if best is not None:
         return best
     return MissReason.AUTHORIZATION if withheld else MissReason.VARY
+
+
+def _rank(entry: Entry) -> tuple[bool, int, float]:
+    """What is chosen among entries that fit: one with Vary, for another may have forgotten it (§4.1), the
+    most recent by Date (§4)."""
+    return "vary" in entry.fields, entry.date, entry.freshness.heard
+
+
+def could_answer(request: Request, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The entries that could be chosen for `request`, were they fresh (§4.3.4, §4.3.5)."""
+    return tuple(
+        entry
+        for entry in entries
+        if matches(entry.selection, entry.fields, request.fields)
+        and (entry.for_authorized or "authorization" not in request.fields)
+    )
 
 
 def _judge(entry: Entry, wishes: RequestDirectives, now: float, trusted: int) -> Decision:
@@ -133,10 +150,12 @@ def _judge(entry: Entry, wishes: RequestDirectives, now: float, trusted: int) ->
     if wishes.no_cache or (wishes.max_age is not None and fresh.age(now) > wishes.max_age):
         return Revalidate(entry, RevalidateReason.REQUEST)
     ttl = fresh.ttl(now)
+    if wishes.min_fresh is not None and ttl < wishes.min_fresh:
+        return Revalidate(entry, RevalidateReason.REQUEST)
     if ttl > 0:
-        if wishes.min_fresh is not None and ttl < wishes.min_fresh:
-            return Revalidate(entry, RevalidateReason.REQUEST)
         return Hit(entry)
+    if wishes.max_age is not None and wishes.max_stale is None:  # §5.2.1.1: he wants nothing stale
+        return Revalidate(entry, RevalidateReason.REQUEST)
     if usable_while_revalidating(fresh, now):
         return Stale(entry, StaleReason.WHILE_REVALIDATE)
     if wishes.max_stale is not None and not fresh.must_revalidate and -ttl <= wishes.max_stale:

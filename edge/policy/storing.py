@@ -28,7 +28,7 @@ from edge.position import Position
 
 # What an answer says of one exchange only. Hits get fresh ones, or none.
 _OF_THE_EXCHANGE = frozenset({"age", "cache-status", "server-timing", "x-request-id"})
-COOKIES = ("set-cookie", "set-cookie2")
+COOKIES = frozenset({"set-cookie", "set-cookie2"})
 
 
 def judge(

@@ -20,6 +20,12 @@ def unconditional(request: Request) -> Request:
     return replace(request, fields=request.fields.without(*PRECONDITIONS, "range"))
 
 
+def with_conditions(question: Request, request: Request) -> Request:
+    """`question`, unless the visitor who sent `request` has the answer already, in the origin's eyes."""
+    own = [line for line in request.fields.lines if line[0].lower() in ("if-none-match", "if-modified-since")]
+    return replace(question, fields=question.fields.plus(*own)) if own else question
+
+
 def asking(request: Request, entry: Entry) -> Request:
     """`request`, asking whether `entry` still holds (§4.3.1)."""
     fields = request.fields.without(*PRECONDITIONS, "range")
@@ -44,9 +50,9 @@ def selected_by(entry: Entry, fields: Fields) -> bool:
             return False
         return tag.is_weakly(entry.etag) if tag.weak or entry.etag.weak else tag.is_strongly(entry.etag)
     modified = fields.get("last-modified")
-    if modified is not None and entry.last_modified is not None and entry.etag is None:
+    if modified is not None and entry.last_modified is not None:
         return parse_date(modified) == entry.last_modified
-    return True
+    return True  # without a validator of its own it can only mean the one that was asked about
 
 
 def updated(stored: Fields, newer: Fields) -> Fields:

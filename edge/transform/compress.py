@@ -14,9 +14,10 @@ from typing import Protocol
 
 import brotli  # type: ignore[import-untyped]
 
-from edge.http.cache_control import parse_request, parse_response
+from edge.http.cache_control import parse_request
 from edge.http.message import Fields
 from edge.http.negotiation import acceptable, choose_encoding
+from edge.policy.freshness import forbids_transforming
 from edge.policy.rules import Compression
 from edge.store.content import Stored
 
@@ -154,8 +155,7 @@ def compressible(status: int, fields: Fields, size: int | None, rules: Compressi
         return False
     if any(name in fields for name in DIGESTS):
         return False
-    control = fields.get("cache-control")
-    return control is None or not parse_response(control).no_transform
+    return not forbids_transforming(fields)
 
 
 def choose(request: Fields, rules: Compression) -> str | None:

@@ -52,12 +52,16 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """An answer for the one who fetched it, and why nobody else may have it; `what` shows it, if known."""
+    """An answer for the one who fetched it, and why nobody else may have it; `what` shows it, if known.
+
+    `conditions_told`: his preconditions went to the origin, and are not for the edge to evaluate.
+    """
 
     answer: Answer
     origin: Origin
     reason: NotStored
     what: str = ""
+    conditions_told: bool = False
 
     @property
     def detail(self) -> str:

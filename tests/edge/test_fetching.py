@@ -135,14 +135,27 @@ async def test_nothing_stale_is_served_against_the_origins_word(word: str) -> No
     stage.origin.script = down
     stage.sleep(11)
     reply = await stage.ask()
-    assert (reply.status, reply.verdict, reply.reason) == (502, "error", "connect")
+    assert (reply.status, reply.verdict, reply.reason) == (504, "error", "connect")  # RFC 9111 §5.2.2.2
+    assert (await stage.ask(method="HEAD")).status == 504
+
+
+async def test_an_answer_that_makes_no_sense_is_a_bad_gateway_whatever_is_stored() -> None:
+    stage = Stage(lambda request: answer(cache_control="max-age=10, must-revalidate", etag='"1"'))
+    await stage.ask()
+    stage.sleep(11)
+
+    def babble(request: Request) -> Answer:
+        raise UpstreamError("protocol", "origin-1", "not HTTP", sent=True)
+
+    stage.origin.script = babble
+    assert (await stage.ask()).status == 502
 
 
 async def test_what_must_be_asked_about_is_no_stand_in_for_an_error_even_while_it_is_fresh() -> None:
     stage = Stage(lambda request: answer(cache_control="max-age=60, no-cache", etag='"1"'))
     await stage.ask()
     stage.origin.script = down
-    assert (await stage.ask()).status == 502
+    assert (await stage.ask()).status == 504
     stage.origin.script = lambda request: answer(503, b"sorry")
     assert (await stage.ask()).status == 503
 

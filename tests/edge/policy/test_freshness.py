@@ -14,6 +14,7 @@ from edge.policy.freshness import (
     LifetimeSource,
     Timing,
     dated,
+    forbids_transforming,
     freshness,
     governing,
     usable_on_error,
@@ -183,6 +184,40 @@ def test_staleness_is_allowed_by_the_answer_then_by_the_site_never_against_a_pro
 def test_stale_if_error_ends_on_the_second(at: float, reachable: bool, reason: StaleReason | None) -> None:
     found = of(fields(cache_control="max-age=10, stale-if-error=5"))
     assert usable_on_error(found, at, reachable=reachable) is reason
+
+
+@pytest.mark.parametrize(
+    ("words", "wished", "at", "usable"),
+    [
+        ("max-age=10", 5, 14.9, True),
+        ("max-age=10", 5, 15.0, False),
+        ("max-age=10, stale-if-error=5", 20, 29.9, True),
+        ("max-age=10, stale-if-error=20", 5, 29.9, True),
+        ("max-age=10, must-revalidate", 20, 11.0, False),
+        ("s-maxage=10", 20, 11.0, False),
+        ("max-age=10, no-cache", 20, 1.0, False),
+    ],
+)
+def test_a_request_may_wish_for_a_stale_answer_in_place_of_an_error(
+    words: str, wished: int, at: float, usable: bool
+) -> None:
+    found = of(fields(cache_control=words))
+    assert (usable_on_error(found, at, reachable=True, wished=wished) is StaleReason.IF_ERROR) is usable
+
+
+@pytest.mark.parametrize(
+    ("answer", "forbidden"),
+    [
+        (fields(), False),
+        (fields(cache_control="max-age=5"), False),
+        (fields(cache_control="no-transform"), True),
+        (fields(cdn_cache_control="no-transform", cache_control="max-age=5"), True),
+        (fields(cdn_cache_control="max-age=5", cache_control="no-transform"), True),
+        (fields(cdn_cache_control="malformed,,=", cache_control="max-age=5"), False),
+    ],
+)
+def test_either_field_may_forbid_transforming(answer: Fields, forbidden: bool) -> None:
+    assert forbids_transforming(answer) is forbidden
 
 
 def test_a_cut_off_cache_may_serve_longer_than_one_that_heard_an_error() -> None:

@@ -10,7 +10,7 @@ from edge.http.message import Fields, Request
 from edge.policy.decisions import Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import Timing
-from edge.policy.lookup import lookup
+from edge.policy.lookup import could_answer, lookup
 from edge.policy.rules import SiteRules
 from tests.edge.policy.made import RULES, fields, stored
 from tests.edge.stage import T0, make_request
@@ -60,6 +60,8 @@ def asked(**wishes: str) -> Request:
         (asked(cache_control="only-if-cached"), (FRESH,), 0, "Hit"),
         (asked(cache_control="only-if-cached"), (FRESH,), 65, "Stale stale-while-revalidate"),
         (asked(cache_control="only-if-cached"), (FRESH,), 75, "Unavailable"),
+        (asked(cache_control="only-if-cached", if_match='"1"'), (FRESH,), 0, "Unavailable"),
+        (make_request(method="POST", fields={"Cache-Control": "only-if-cached"}), (), 0, "Pass method"),
     ],
 )
 def test_decisions(request_: Request, entries: tuple[Entry, ...], now: float, decision: str) -> None:
@@ -95,11 +97,33 @@ def test_what_was_filled_before_trust_was_lost_is_asked_about_even_if_stale_woul
     assert told(lookup(asked(), (new,), RULES, 0.0, trusted=4)) == "Hit"
 
 
-def test_of_several_that_fit_the_most_recent_is_taken() -> None:
-    older = stored(fields(cache_control="max-age=60", vary="Foo"))
-    newer = stored(fields(cache_control="max-age=60"), timing=Timing(5.0, 5.0, T0 + 5))
-    decision = lookup(asked(), (newer, older), RULES, 6.0)
-    assert isinstance(decision, Hit) and decision.entry is newer
+def kept(heard: float, **words: str | int) -> Entry:
+    return stored(fields(cache_control="max-age=60", **words), timing=Timing(heard, heard, T0 + heard))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "other"),
+    [
+        pytest.param(kept(0, vary="Foo", date=0), kept(5, vary="Bar", date=-1), id="newer-date-4"),
+        pytest.param(kept(5, vary="Foo", date=0), kept(0, vary="Bar", date=0), id="later-arrival"),
+        pytest.param(kept(0, date=1), kept(5, date=0), id="newer-date-without-vary-4"),
+        pytest.param(kept(0, vary="Foo", date=-9), kept(5, date=0), id="one-with-vary-4.1"),
+        pytest.param(kept(0, vary="Accept-Encoding", date=-9), kept(5, date=0), id="vary-on-ours-4.1"),
+    ],
+)
+def test_of_several_that_fit_one_with_vary_and_then_the_most_recent_is_taken(
+    chosen: Entry, other: Entry
+) -> None:
+    for entries in ((chosen, other), (other, chosen)):
+        decision = lookup(asked(), entries, RULES, 6.0)
+        assert isinstance(decision, Hit) and decision.entry is chosen
+
+
+def test_what_could_answer_fits_the_request_fresh_or_not() -> None:
+    fitting = stored(fields(cache_control="max-age=1", vary="Foo"), request=asked(foo="1"))
+    other = stored(fields(cache_control="max-age=1", vary="Foo"), request=asked(foo="2"))
+    assert could_answer(asked(foo="1"), (fitting, other, STRICT)) == (fitting, STRICT)
+    assert could_answer(asked(foo="1", authorization="x"), (fitting, other, STRICT)) == (STRICT,)
 
 
 def test_other_variants_are_another_kind_of_miss() -> None:

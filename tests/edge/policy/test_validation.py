@@ -61,6 +61,9 @@ def test_only_an_entry_with_a_validator_can_be_asked_about() -> None:
         (ONLY_DATED, fields(etag='"1"'), False),
         (ONLY_DATED, fields(last_modified=-100), True),
         (ONLY_DATED, fields(last_modified=-99), False),
+        (TAGGED, fields(last_modified=-100), True),
+        (TAGGED, fields(last_modified=-99), False),
+        (TAGGED, fields(etag='"1"', last_modified=-99), True),
     ],
 )
 def test_a_304_selects_by_its_validator(entry: object, said: Fields, selected: bool) -> None:
