@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,21 @@ def test_anything_else_is_no_date(text: str) -> None:
 def test_two_digits_mean_the_year_within_reach() -> None:
     assert parse_date("Sunday, 06-Nov-94 08:49:37 GMT") == 784111777
     assert parse_date("Sunday, 06-Nov-77 08:49:37 GMT") == parse_date("Sun, 06 Nov 1977 08:49:37 GMT")
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this machine's time zone cannot be set")
+@pytest.mark.parametrize("zone", ["Asia/Jakarta", "America/New_York", "<+13>-13"])
+def test_the_machines_time_zone_does_not_matter(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        parse_date.cache_clear()
+        format_date.cache_clear()
+        assert parse_date("Thu, 18 Aug 2050 02:01:18 GMT") == AT
+        assert format_date(AT) == "Thu, 18 Aug 2050 02:01:18 GMT"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_leap_second_is_the_one_before() -> None:
