@@ -190,6 +190,7 @@ class Shop:
     says: Says = WAYS[0]
     etag: bool = False
     fails: bool = False
+    headed: bool = False  # a HEAD has mixed what one way says into what another said
     number: int = 0
     made: dict[str, tuple[Says, str, str]] = field(default_factory=dict)
     outdated: dict[str, int] = field(default_factory=dict)
@@ -198,6 +199,7 @@ class Shop:
         if self.fails:
             raise UpstreamError("timeout", "origin-1", "slow", sent=False)
         says, self.number = self.says, self.number + 1
+        self.headed = self.headed or request.method == "HEAD"
         named = says.of is not None and (says.only_if is None or says.only_if in request.fields)
         name = who(request, says.of) if named and says.of else ""
         target = f"{request.scheme} {request.target.partition('&')[0]}"
@@ -257,6 +259,8 @@ async def ask_together(shop: Shop, step: Ask) -> None:
     replies = [await Reply.of(each) for each in await asyncio.gather(*asking)]
     for request, visitor, reply in zip(requests, step.visitors, replies, strict=True):
         check(step, request, visitor, reply, before)
+        if reply.verdict == "hit" and reply.status == 200 and not shop.headed:
+            assert int(reply["age"] or 0) < float(reply["x-lifetime"] or 0), (step, reply)
     if step.method in ("POST", "PUT") and any(200 <= reply.status < 400 for reply in replies):
         shop.outdated[step.target.partition("&")[0]] = shop.number
 
@@ -285,8 +289,6 @@ def check(step: Ask, request: Request, visitor: str, reply: Reply, outdated: dic
     resource = step.target.partition("&")[0]
     assert (scheme, target) == (request.scheme, resource), told
     assert int(number) > max(outdated.get("*", 0), outdated.get(resource, 0)), told
-    if reply.verdict == "hit":
-        assert int(reply["age"] or 0) < float(reply["x-lifetime"] or 0), told
 
 
 @given(RULES, st.tuples(st.sampled_from(WAYS), st.sampled_from(WAYS)), SCENES)
