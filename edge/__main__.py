@@ -20,6 +20,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from edge.access_log import AccessLog
 from edge.admin import admin_application
 from edge.agent import Agent
 from edge.checkpoint import Checkpoint
@@ -29,7 +30,9 @@ from edge.guard.gate import Gate
 from edge.http.message import Client
 from edge.identity import Identity, obtain
 from edge.journal import Reader
+from edge.lane import MEMOS, Lane, Place
 from edge.listeners import AddressTaken, Listeners, Wanted, cannot_listen
+from edge.memo import Memos
 from edge.node import Node
 from edge.notation import Address
 from edge.pipeline import Pipeline
@@ -40,7 +43,7 @@ from edge.ruling import host_of
 from edge.server import Listener
 from edge.sites import Sites
 from edge.store.memory import MemoryStore
-from edge.telemetry import AccessLog, Finished, Gauge, Telemetry
+from edge.telemetry import Finished, Gauge, Telemetry
 from edge.tls import BadCertificate, Certificates, KeyPair
 from edge.transform.compress import Compressor
 from edge.upstream.backends import Backends
@@ -103,6 +106,7 @@ class Running:
     backends: Backends
     store: MemoryStore
     tasks: Tasks
+    lanes: Mapping[str, Lane]  # by scheme
     access_log: AccessLog | None = None
     agent: Agent | None = None
     admin: Address | None = None  # once it listens
@@ -153,6 +157,8 @@ class Running:
         if config.control is None:
             self.node.sites.replace(config.sites)
         before, self.access_log = self.access_log, access_log
+        for lane in self.lanes.values():
+            lane.log_to(access_log)
         if before is not None:
             before.close()
         for name in ("name", "admin", "state", "store", "control", "geo_database"):
@@ -227,22 +233,32 @@ def _build(config: EdgeConfig, identity: Identity | None, database: Database) ->
         node.fetch_certificate = _certificates_from(config.control.url, identity)
         node.keys = Path(config.state) / "certificates"
     relay = Relay(sites, backends, IDENTITY, lambda: secrets.token_bytes(4))
+    gate, new_id = Gate(config, clock.monotonic), _ids(secrets.token_hex(6))
+    lanes = {scheme: Lane(store, gate, new_id, MEMOS) for scheme in ("http", "https")}
+    memos = Memos(
+        lanes=lanes,
+        store=store,
+        sites=sites,
+        telemetry=telemetry,
+        access_log=lambda: edge.access_log,
+    )
     front = Front(
-        gate=Gate(config, clock.monotonic),
+        gate=gate,
         answer=pipeline.handle,
         relay=relay,
         finished=lambda finished: edge.write_log(finished),
         clock=clock,
-        new_id=_ids(secrets.token_hex(6)),
+        new_id=new_id,
         locate=_locate(sites, database),
         ready=lambda: edge.ready(),
+        keep=memos.keep,
     )
     listeners = Listeners(
-        lambda scheme: Listener(front.handle, front.refuse, front.gate, scheme),
+        lambda scheme: Listener(front.handle, front.refuse, gate, scheme, lanes[scheme], _place(database)),
         node.certificates.context,
         config.limits.head_timeout,
     )
-    edge = Running(config, node, front, listeners, telemetry, relay, backends, store, tasks)
+    edge = Running(config, node, front, listeners, telemetry, relay, backends, store, tasks, lanes)
     if identity is not None and config.control is not None:
         edge.agent = _agent(config, identity, node, clock)
     return edge
@@ -270,6 +286,8 @@ async def _identity(config: EdgeConfig) -> Identity | None:
 
 async def _stop(edge: Running) -> None:
     edge.front.draining = True
+    for lane in edge.lanes.values():
+        lane.close()
     edge.relay.close_all()
     await edge.listeners.stop(lambda: edge.front.under_way, GRACE)
     await edge.tasks.end()
@@ -339,6 +357,14 @@ def _locate(sites: Sites, database: Database) -> Callable[[str, str, str], Clien
         return Client(address, country=location.country, asn=location.asn)
 
     return locate
+
+
+def _place(database: Database) -> Callable[[str], Place]:
+    def place(address: str) -> Place:
+        location = database.find(address)
+        return location.country, location.asn
+
+    return place
 
 
 def _certificates_from(url: str, identity: Identity) -> Callable[[str], Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from edge.access_log import without_secrets
 from edge.http.cache_control import parse_request
 from edge.http.message import Answer, Fields, Request
 from edge.intake import Budget, Exchange, Within
@@ -18,7 +19,7 @@ from edge.policy.reasons import FragmentReason
 from edge.policy.rules import EsiRules
 from edge.policy.validation import PRECONDITIONS
 from edge.store.fill import Cut
-from edge.telemetry import Gauge, without_secrets
+from edge.telemetry import Gauge
 from edge.transform.compress import decode
 from edge.transform.template import Include, Reference, written
 from edge.transform.variables import in_reference

@@ -17,6 +17,7 @@ from edge.http.dates import format_date
 from edge.http.lists import names
 from edge.http.message import Answer, Client, Fields, Outcome, Request
 from edge.incoming import Upload, body_of, fields_of, target_of, version_of
+from edge.memo import Ticket
 from edge.reply import Reply, Sent
 from edge.server import Connection, Incoming
 from edge.telemetry import CLIENT_GONE, Finished
@@ -50,6 +51,7 @@ class Front:
     new_id: Callable[[], str]
     locate: Callable[[str, str, str], Client | None]  # address, host, path
     ready: Callable[[], bool]
+    keep: Callable[[Ticket, Request, Answer, bytes], object]  # a memo of an answer, for the lane
     draining: bool = False
     under_way: int = 0
 
@@ -68,7 +70,10 @@ class Front:
             not incoming.message.should_close,
         )
         self.under_way += 1
+        ticket, connection.ticket = connection.ticket, None
         request, refusal = self._read(incoming, reply)
+        if ticket is not None:
+            request = ticket.watched(request)
         outcome, sent = Outcome("none"), Sent(CLIENT_GONE, whole=False)
         try:
             answer = await self._respond(request, connection, reply, refusal)
@@ -80,6 +85,10 @@ class Front:
             sent = await reply.send(answer)
             if not sent.whole:
                 transport.abort()
+            elif ticket is not None and ticket.entry is not None and reply.keep:
+                self.keep(ticket, request, answer, reply.head)
+            if reply.keep:
+                connection.answered()
             return reply.keep
         finally:
             connection.began = None

@@ -193,6 +193,8 @@ class Pipeline:
         answer = await self._delivered(x, entry)
         if answer is None:
             return None
+        if reason is None and x.asked.on_hit is not None:
+            x.asked.on_hit(entry)
         age, ttl = self._age_and_ttl(entry)
         outcome = Outcome(
             "hit" if reason is None else "stale", reason, x.rules.name, x.key, True, collapsed, ttl, age
@@ -413,6 +415,7 @@ class Pipeline:
     def distrust(self) -> None:
         """Entries filled before now must be revalidated before their next use (after a snapshot)."""
         self._fetching.trusted = self._fetching.log.advance()
+        self._store.epoch += 1
 
 
 def _exchange(request: Request, rules: SiteRules, started: float, within: Within | None = None) -> Exchange:

@@ -38,6 +38,7 @@ class Reply:
     method: str
     version: str
     keep: bool
+    head: bytes = b""  # of the last answer that was written whole
 
     async def send(self, answer: Answer) -> Sent:
         """Writes `answer`, whose body is closed in every case. Cancelled when the client goes."""
@@ -77,6 +78,7 @@ class Reply:
         head = _head(status, lines)
         if head is None:
             return self._fail()
+        self.head = head
         self.transport.write(head if bodiless else head + body)
         return Sent(status, 0 if bodiless else len(body))
 

@@ -10,7 +10,9 @@ from edge.policy.key import url_of
 def sealed(answer: Answer, request: Request, identity: str, took: float) -> Answer:
     """`answer` to `request` as it leaves the cache called `identity`, after `took` milliseconds."""
     outcome = answer.outcome
-    timing = f'tepi;desc="{outcome.verdict}";dur={took:.1f}'
+    timing = f'tepi;desc="{outcome.verdict}"'
+    if outcome.verdict != "hit":  # a hit takes no time worth telling
+        timing += f";dur={took:.1f}"
     if outcome.origin_seconds is not None:
         timing += f", origin;dur={outcome.origin_seconds * 1000:.1f}"
     lines: list[Line] = [*answer.fields.lines]

@@ -24,6 +24,8 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 from edge.guard.gate import Gate
 from edge.guard.networks import plain
 from edge.guard.refusal import Refusal
+from edge.lane import Lane, Place, Profile
+from edge.memo import Ticket
 from edge.wire.messages import Messages
 from edge.wire.methods import LONGEST, Methods, TooLong
 
@@ -80,13 +82,23 @@ _KEEP, _CLOSE = _Written(True), _Written(False)
 class Listener(web.Server):
     """The connections of one listening address. `scheme` is what its clients speak."""
 
-    def __init__(self, handler: Handler, refuse: Refuse, gate: Gate, scheme: str) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        refuse: Refuse,
+        gate: Gate,
+        scheme: str,
+        lane: Lane,
+        place: Callable[[str], Place],
+    ) -> None:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             return _KEEP if await handler(cast(Incoming, request)) else _CLOSE
 
         super().__init__(handle, handler_cancellation=True)
         self.gate = gate
         self.scheme = scheme
+        self.lane = lane
+        self.place = place
         self.refuse = refuse
         self.lingering = 0
 
@@ -121,13 +133,16 @@ class Connection(RequestHandler):
         "_listener",
         "_methods_read",
         "_parts",
+        "_place",
         "_refused",
         "_stalled",
+        "_unanswered",
         "began",
         "on_drained",
         "on_stalled",
         "peer",
         "peer_port",
+        "ticket",
     )
 
     def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
@@ -147,10 +162,13 @@ class Connection(RequestHandler):
         self._listener = listener
         self.peer = ""
         self.peer_port = 0
+        self._place: Place | None = None
+        self.ticket: Ticket | None = None  # the next request's, if the lane may keep its answer
         self.began: float | None = None  # when the request under way began; None exempts it from the limit
         self.on_stalled: Callable[[], None] | None = None
         self.on_drained: Callable[[], None] | None = None
         self._refused = False
+        self._unanswered = 0  # requests that the parser has seen and nobody has answered yet
         self._head_size = 0
         self._head_since: float | None = None
         self._arriving: StreamReader = EMPTY_PAYLOAD  # the last request's body
@@ -169,6 +187,34 @@ class Connection(RequestHandler):
     def idle(self) -> bool:
         """Whether nothing is under way here and nothing waits."""
         return not self._request_in_progress and not self._messages and self._head_since is None
+
+    def _at_rest(self) -> bool:
+        """Whether the next byte begins a request, and nothing that came before is unanswered or unsent."""
+        return (
+            self._unanswered == 0
+            and self._head_since is None
+            and self._parts.in_head
+            and not self._held
+            and self._arriving.is_eof()
+            and not self._paused
+            and not self._close
+            and not self._force_close
+        )
+
+    @property
+    def full(self) -> bool:
+        """Whether what was written must leave before more is."""
+        return self._paused
+
+    def place(self) -> Place:
+        """Where its client is, looked up when it is asked for the first time."""
+        if self._place is None:
+            self._place = self._listener.place(self.peer)
+        return self._place
+
+    def missed(self, profile: Profile, line: bytes) -> None:
+        """The lane had no memo for the request that comes next, and would take one."""
+        self.ticket = Ticket(profile, line)
 
     def log_exception(self, *args: object, **kw: object) -> None:
         """Logs what aiohttp calls unhandled, unless only the rest of a refused body was nonsense too."""
@@ -203,7 +249,11 @@ class Connection(RequestHandler):
             super().data_received(data)
             return
         if data:
-            self._held.append(data)
+            left = self._listener.lane.take(self, data) if self._at_rest() else data
+            if left is not data:
+                self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+            if left:
+                self._held.append(left)
         else:  # aiohttp has room again
             super().data_received(data)
         while self._held and not self._refused and not self._reading_paused:
@@ -255,6 +305,7 @@ class Connection(RequestHandler):
         if piece:
             super().data_received(piece)
         if self._request_count != before:
+            self._unanswered += 1
             self._head_ended()
         elif in_head and self._head_since is None:
             self._head_since = self._loop.time()
@@ -292,6 +343,10 @@ class Connection(RequestHandler):
         self._upgraded = False
         assert self._parser is not None
         self._parser.set_upgraded(False)
+
+    def answered(self) -> None:
+        """The oldest request has its whole answer, and the connection goes on."""
+        self._unanswered -= 1
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answers `refusal` after whatever is under way, and hears nothing more."""

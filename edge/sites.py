@@ -9,12 +9,13 @@ from edge.config import Site
 from edge.policy.rules import SiteRules
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Served:
-    """A site and its rules as policy sees them."""
+    """A site and its rules as policy sees them. `current` turns false, for good, when others replace them."""
 
     site: Site
     rules: SiteRules
+    current: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,14 @@ class Sites:
     """The sites of a node. Each lookup sees one whole table, never half of a change."""
 
     def __init__(self, sites: Iterable[Site] = ()) -> None:
-        self._table = _build(sites)
+        self._table = _build(sites, {})
 
     def replace(self, sites: Iterable[Site]) -> None:
         """Exactly `sites` from now on. What was proven of one that stays as it was still holds."""
-        self._table = _build(sites, self._table.names)
+        before = self._table.names
+        self._table = _build(sites, before)
+        for served in before.values():
+            served.current = self._table.names.get(served.site.name) is served
 
     def put(self, site: Site) -> None:
         """`site` from now on, in place of the one of its name; a host that it claims is its own."""
@@ -88,11 +92,10 @@ def without_port(host: str) -> str:
     return host.partition(":")[0].rstrip(".")
 
 
-def _build(sites: Iterable[Site], before: Mapping[str, Served] | None = None) -> _Table:
-    known = before or {}
+def _build(sites: Iterable[Site], before: Mapping[str, Served]) -> _Table:
     names = {
         site.name: served
-        if (served := known.get(site.name)) is not None and served.site == site
+        if (served := before.get(site.name)) is not None and (served.site is site or served.site == site)
         else Served(site, site.rules())
         for site in sites
     }

@@ -1,16 +1,11 @@
-"""What a node tells of its work: counters for Prometheus and for control, and the access log."""
+"""What a node counts of its work, for Prometheus and for control."""
 
 from __future__ import annotations
 
-import json
-import re
-import time
-from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from io import FileIO, RawIOBase
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, cast
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -21,21 +16,13 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from edge.http.message import Outcome, Request
+from edge.series import BOUNDS, Series
 
-BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
-STANDARD_OUTPUT = 1
-FLUSH_BYTES = 32 * 1024
 CLIENT_GONE = 499  # as nginx logs a client that left before his answer
 _FAMILY = {
     "hit": "hits", "stale": "stale", "revalidated": "revalidated", "miss": "misses", "pass": "passes",
     "refused": "refused", "error": "errors",
 }  # fmt: skip
-_SECRET = re.compile(
-    r"([?&;][^=&;]*(?:token|secret|passw|pwd|sig|auth|session|sid|key|code|otp|email)[^=&;]*=)[^&;]+",
-    re.IGNORECASE,
-)
-_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_UNPRINTABLE = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +34,6 @@ class Finished:
     outcome: Outcome
     bytes_sent: int
     seconds: float
-
-
-@dataclass(slots=True)
-class _Series:
-    """What is counted for one site, verdict and class of status."""
-
-    requests: int = 0
-    bytes_sent: int = 0
-    seconds: float = 0.0
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +55,23 @@ class Telemetry(Collector):
         bytes_origin: Callable[[], int],
         counts: Callable[[], Iterable[Gauge]] = tuple,
     ) -> None:
-        self._series: dict[tuple[str, str, int], _Series] = {}
-        self._ruled: dict[tuple[str, str], int] = {}  # site and rule -> answers
+        self._series: dict[tuple[str, str, int, tuple[str, ...]], Series] = {}
         self._gauges = gauges
         self._bytes_origin = bytes_origin
         self._counts = counts
 
     def count(self, finished: Finished) -> None:
         """Counts one answer."""
-        outcome = finished.outcome
-        key = (outcome.site or "", outcome.verdict, finished.status // 100)
+        self.series(finished.outcome, finished.status).add(finished.bytes_sent, finished.seconds)
+
+    def series(self, outcome: Outcome, status: int) -> Series:
+        """Where answers like that are counted."""
+        rules = outcome.rules or ((str(outcome.reason),) if outcome.verdict == "rule" else ())
+        key = (outcome.site or "", outcome.verdict, status // 100, rules)
         series = self._series.get(key)
         if series is None:
-            series = self._series[key] = _Series()
-        for rule in outcome.rules or ((str(outcome.reason),) if outcome.verdict == "rule" else ()):
-            self._ruled[key[0], rule] = self._ruled.get((key[0], rule), 0) + 1
-        series.requests += 1
-        series.bytes_sent += finished.bytes_sent
-        series.seconds += finished.seconds
-        series.buckets[bisect_left(BOUNDS, finished.seconds)] += 1
+            series = self._series[key] = Series()
+        return series
 
     def counters(self) -> dict[str, Any]:
         """Cumulative since the start, for heartbeats. `latency` counts answers that took up to each bound."""
@@ -116,7 +91,7 @@ class Telemetry(Collector):
             0,
         )
         buckets = [0] * (len(BOUNDS) + 1)
-        for (_, verdict, status), series in self._series.items():
+        for (_, verdict, status, _), series in self._series.items():
             totals["requests"] += series.requests
             totals["bytes_sent"] += series.bytes_sent
             ours = verdict in ("refused", "rule")  # a closed site is no failing one
@@ -137,7 +112,7 @@ class Telemetry(Collector):
         seconds = HistogramMetricFamily(
             "tepi_edge_request_seconds", "From a request's head to its answer's end.", labels=labels
         )
-        for (site, verdict, status), series in self._series.items():
+        for (site, verdict, status), series in self._without_rules():
             values = [site, verdict, f"{status}xx"]
             requests.add_metric(values, series.requests)
             sent.add_metric(values, series.bytes_sent)
@@ -146,7 +121,7 @@ class Telemetry(Collector):
         ruled = CounterMetricFamily(
             "tepi_edge_ruled", "Answers in which a site's rules had a say.", labels=["site", "rule"]
         )
-        for (site, rule), count in self._ruled.items():
+        for (site, rule), count in self._by_rule().items():
             ruled.add_metric([site, rule], count)
         yield ruled
         yield CounterMetricFamily(
@@ -154,6 +129,20 @@ class Telemetry(Collector):
         )
         yield from _families(GaugeMetricFamily, self._gauges())
         yield from _families(CounterMetricFamily, self._counts())
+
+    def _without_rules(self) -> Iterable[tuple[tuple[str, str, int], Series]]:
+        sums: dict[tuple[str, str, int], Series] = {}
+        for (*key, _), series in self._series.items():
+            sums.setdefault(cast("tuple[str, str, int]", tuple(key)), Series()).include(series)
+        return sums.items()
+
+    def _by_rule(self) -> Counter[tuple[str, str]]:
+        """Answers by site and rule."""
+        found: Counter[tuple[str, str]] = Counter()
+        for (site, _, _, rules), series in self._series.items():
+            for rule in rules:
+                found[site, rule] += series.requests
+        return found
 
 
 def _families(
@@ -173,107 +162,3 @@ def _cumulative(buckets: list[int]) -> Iterator[tuple[str, float]]:
     for bound, count in zip((*BOUNDS, float("inf")), buckets, strict=True):
         total += count
         yield ("+Inf" if bound == float("inf") else str(bound)), float(total)
-
-
-class AccessLog:
-    """One line an answer, written in batches. No cookie or credential appears; secrets in URLs are cut."""
-
-    def __init__(
-        self, form: Literal["json", "combined"], file: str, wall: Callable[[], float], node: str
-    ) -> None:
-        """Opens `file`, or takes standard output where it is empty. Raises OSError."""
-        self._line = _json_line if form == "json" else _combined_line
-        self._node = node
-        self._file = file
-        self._wall = wall
-        self._waiting: list[str] = []
-        self._size = 0
-        self._out = self._open()
-
-    def write(self, finished: Finished) -> None:
-        """Notes one answer; it is in the file after the next `flush`, or when enough has gathered."""
-        line = self._line(finished, self._wall(), self._node)
-        self._waiting.append(line)
-        self._size += len(line)
-        if self._size > FLUSH_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Writes what waits. A full disk or a closed pipe costs lines, never answers."""
-        if not self._waiting:
-            return
-        text = "".join(self._waiting)
-        self._waiting.clear()
-        self._size = 0
-        left = memoryview(text.encode("utf-8", "backslashreplace"))
-        try:
-            while left and (written := self._out.write(left)):
-                left = left[written:]
-        except OSError:
-            return
-
-    def close(self) -> None:
-        """Writes what waits, for the last time."""
-        self.flush()
-        if self._file:
-            self._out.close()
-
-    def _open(self) -> RawIOBase:
-        if self._file:
-            return Path(self._file).open("ab", buffering=0)
-        return FileIO(STANDARD_OUTPUT, "wb", closefd=False)
-
-
-def _json_line(finished: Finished, now: float, node: str) -> str:
-    request, outcome = finished.request, finished.outcome
-    line: dict[str, object] = {
-        "time": round(now, 3),
-        "node": node,
-        "id": request.id,
-        "client": request.client.address,
-        "method": request.method,
-        "scheme": request.scheme,
-        "host": request.host,
-        "target": without_secrets(request.target),
-        "version": request.version,
-        "status": finished.status,
-        "bytes": finished.bytes_sent,
-        "seconds": round(finished.seconds, 6),
-        "site": outcome.site,
-        "verdict": outcome.verdict,
-        "reason": outcome.reason,
-    }
-    if outcome.rules:
-        line["rules"] = list(outcome.rules)
-    if outcome.origin is not None:
-        line["origin"] = outcome.origin
-        line["origin_status"] = outcome.origin_status
-        line["origin_seconds"] = outcome.origin_seconds and round(outcome.origin_seconds, 6)
-    agent, referer = request.fields.get("user-agent"), request.fields.get("referer")
-    if agent is not None:
-        line["agent"] = agent
-    if referer is not None:
-        line["referer"] = without_secrets(referer)
-    return _to_json(line) + "\n"
-
-
-def _combined_line(finished: Finished, now: float, _: str) -> str:
-    """Apache's and nginx's combined format."""
-    request = finished.request
-    stamp = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now))
-    asked = f"{request.method} {without_secrets(request.target)} HTTP/{request.version}"
-    referer = without_secrets(request.fields.get("referer") or "-")
-    agent = request.fields.get("user-agent") or "-"
-    return (
-        f'{request.client.address} - - [{stamp}] "{_quoted(asked)}" {finished.status} {finished.bytes_sent} '
-        f'"{_quoted(referer)}" "{_quoted(agent)}"\n'
-    )
-
-
-def without_secrets(target: str) -> str:
-    """`target` with the values of parameters cut that are named like a secret."""
-    return _SECRET.sub(r"\1...", target) if "?" in target else target
-
-
-def _quoted(text: str) -> str:
-    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]):02X}", text)

@@ -37,6 +37,8 @@ class Gate:
         if rated != self._rated:
             self._rated = rated
             self._rate = Rate(*rated) if rated[0] > 0 else None
+        # whether anything here depends on who asks
+        self.guarded = self._rate is not None or bool(self.trusted or self._allowed or self._denied)
 
     def connected(self, peer: str) -> Refusal | None:
         """Counts a connection of `peer`; why it can't stay. Trusted proxies bring many clients' at once."""

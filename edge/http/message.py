@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 Line = tuple[str, str]
+T = TypeVar("T", bound=Hashable)
 
 
 class Fields:
@@ -41,6 +43,13 @@ class Fields:
     def all(self, name: str) -> tuple[str, ...]:
         """Each line's value of `name` (lower case), in order."""
         return tuple(self._index.get(name, ()))
+
+    def seen(self, name: str, view: Callable[[tuple[str, ...]], T]) -> T:
+        """The lines of `name` (lower case) as `view` sees them: all that matters of a field to who asks so.
+
+        `view` is hashable and pure, and what it returns can be compared.
+        """
+        return view(self.all(name))
 
     def names(self) -> Iterable[str]:
         """The lower-case names, each once."""
@@ -105,7 +114,8 @@ class Request:
     `host` is lower case, without a default port; `path` and `query` are the raw target's two halves
     (no fragment, `query` without `?`, None where the target had no `?`).
     `id` follows the request from edge to origin. `body` is None where there is none.
-    `on_interim` is told of each interim (1xx) answer while the final one is awaited (RFC 9110 §15.2).
+    `on_interim` is told of each interim (1xx) answer while the final one is awaited (RFC 9110 §15.2),
+    `on_hit` of the stored entry where the answer is that and nothing else.
     """
 
     method: str
@@ -119,6 +129,7 @@ class Request:
     id: str = ""
     version: str = "1.1"
     on_interim: OnInterim | None = field(default=None, compare=False, repr=False)
+    on_hit: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
 
     @property
     def target(self) -> str:

@@ -63,6 +63,17 @@ class Freshness:
         left = self.lifetime - self.initial_age - max(0.0, now - self.heard)
         return left if self.expired is None else min(left, self.expired - now)
 
+    @property
+    def born(self) -> float:
+        """The monotonic moment at which the age was 0."""
+        return self.heard - self.initial_age
+
+    @property
+    def expires(self) -> float:
+        """The monotonic moment from which on it is stale."""
+        fresh_until = self.heard + self.lifetime - self.initial_age
+        return fresh_until if self.expired is None else min(fresh_until, self.expired)
+
     def expired_at(self, now: float) -> Freshness:
         """The same, stale from `now` on unless it was stale before."""
         return replace(self, expired=now if self.expired is None else min(self.expired, now))

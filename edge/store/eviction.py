@@ -6,7 +6,7 @@ push used ones out, and a hit costs one assignment.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from edge.policy.entry import Entry
 
@@ -14,13 +14,21 @@ if TYPE_CHECKING:
     from edge.store.parts import Piece
 
 
+class Copy(Protocol):
+    """Something made of an entry that holds its bytes."""
+
+    def forget(self) -> None:
+        """Let them go."""
+        ...
+
+
 class Slot:
     """An entry's place in the queue, or that of a `piece` of its body.
 
-    `alive` turns false, for good, when it leaves the store.
+    `alive` turns false, for good, when it leaves the store. `memos` are the copies that must not outlive it.
     """
 
-    __slots__ = ("alive", "entry", "newer", "older", "piece", "size", "used")
+    __slots__ = ("alive", "entry", "memos", "newer", "older", "piece", "size", "used")
 
     def __init__(self, entry: Entry, size: int, piece: Piece | None = None) -> None:
         self.entry = entry
@@ -28,8 +36,20 @@ class Slot:
         self.size = size
         self.used = False
         self.alive = True
+        self.memos: list[Copy] = []
         self.newer: Slot | None = None
         self.older: Slot | None = None
+
+    def die(self) -> None:
+        """The entry is not in the store any more, or is not what the store would answer with."""
+        self.alive = False
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Have every copy let go of the entry's bytes."""
+        for memo in self.memos:
+            memo.forget()
+        self.memos.clear()
 
 
 class Sieve:

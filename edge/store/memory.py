@@ -36,6 +36,8 @@ class MemoryStore:
         self.size = 0
         self.evictions = 0
         self.reserved = 0
+        self.epoch = 0  # grows when what is stored may not be used as it was before
+        self.sweeping = False  # whether a purge has yet to reach all that it strikes
         self._keys: SortedDict[str, list[Entry]] = SortedDict()
         self._slots: dict[Entry, Slot] = {}
         self._sites: dict[str, dict[Entry, None]] = {}
@@ -76,8 +78,8 @@ class MemoryStore:
         if variants is not None:
             for other in tuple(variants):
                 if other.selection != entry.selection:
-                    continue
-                if other.content is entry.content:
+                    self._slots[other].let_go()  # the newcomer may fit what that one fitted
+                elif other.content is entry.content:
                     self._unlist(other, self._slots[other])
                 else:
                     self.drop(other)
@@ -113,6 +115,10 @@ class MemoryStore:
         if isinstance(content, Parts) and not (kept and new.content is content):
             self._release(content)
         return kept
+
+    def slot(self, entry: Entry) -> Slot | None:
+        """`entry`'s place, while it is stored."""
+        return self._slots.get(entry)
 
     def keep(self, parts: Parts, first: int, data: bytes) -> bool:
         """Keep what of `data`, the bytes of `parts` from `first` on, is not here yet; False if it may not be.
@@ -187,7 +193,7 @@ class MemoryStore:
     def _unlist(self, entry: Entry, slot: Slot) -> None:
         """Take `entry` out, but not the pieces of its body."""
         del self._slots[entry]
-        slot.alive = False
+        slot.die()
         self._queue.remove(slot)
         self.size -= slot.size
         variants = self._keys[entry.key]
@@ -240,6 +246,7 @@ class MemoryStore:
         """Refuse what `mark` strikes from this moment on. The sweep, step by step, gives its space back."""
         sweep = Sweep(self, mark, now, tuple(self._found(mark)))
         self._sweeps.append(sweep)
+        self.sweeping = True
         return sweep
 
     def _found(self, mark: Mark) -> Iterator[Entry]:
@@ -268,6 +275,7 @@ class MemoryStore:
     def end(self, sweep: Sweep) -> None:
         """`sweep` has found all that it can."""
         self._sweeps.remove(sweep)
+        self.sweeping = bool(self._sweeps)
 
     def _make_room(self, size: int = 0) -> None:
         """Evict until `size` more bytes fit, or nothing is left to go."""

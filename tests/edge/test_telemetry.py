@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
+from edge.access_log import AccessLog, Combined, Json, without_secrets
 from edge.http.message import Client, Fields, Outcome, Request
-from edge.telemetry import AccessLog, Finished, Gauge, Telemetry, _combined_line, _json_line, without_secrets
+from edge.telemetry import Finished, Gauge, Telemetry
 
 
 def finished(status: int = 200, verdict: str = "hit", seconds: float = 0.002, **request: object) -> Finished:
@@ -106,11 +107,10 @@ def test_the_combined_form_is_what_its_readers_expect(tmp_path: Path) -> None:
 
 @given(st.text(st.characters(max_codepoint=255)), st.sampled_from(["json", "combined"]))
 def test_nobody_can_write_a_line_of_his_own(text: str, form: str) -> None:
-    line = (_json_line if form == "json" else _combined_line)(
-        finished(path="/" + text, query=None, fields=Fields([("User-Agent", text), ("Referer", text)])),
-        0.0,
-        "n",
-    )
+    said = finished(path="/" + text, query=None, fields=Fields([("User-Agent", text), ("Referer", text)]))
+    request, how = said.request, Json() if form == "json" else Combined()
+    mould = how.mould(request, said.status, said.bytes_sent, said.outcome, "n")
+    line = how.line(mould, how.tail(request.fields), 0.0, request.id, request.client.address, said.seconds)
     assert line.endswith("\n")
     assert not set(line[:-1]) & {"\n", "\r", "\x1b", "\x85"} or form == "json"
     if form == "json":

@@ -1,0 +1,172 @@
+"""The access log: one line an answer, written in batches."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from io import FileIO, RawIOBase
+from pathlib import Path
+from typing import Literal, Protocol
+
+from edge.http.message import Fields, Outcome, Request
+from edge.telemetry import Finished
+
+STANDARD_OUTPUT = 1
+FLUSH_BYTES = 32 * 1024
+_SECRET = re.compile(
+    r"([?&;][^=&;]*(?:token|secret|passw|pwd|sig|auth|session|sid|key|code|otp|email)[^=&;]*=)[^&;]+",
+    re.IGNORECASE,
+)
+_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_UNPRINTABLE = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
+
+Mould = tuple[str, ...]  # a line's texts between what differs from answer to answer
+
+
+class _Form(Protocol):
+    """How a line is written."""
+
+    def mould(self, request: Request, status: int, bytes_sent: int, outcome: Outcome, node: str) -> Mould:
+        """What stays the same for all answers like this one to requests like this one."""
+        ...
+
+    def tail(self, fields: Fields) -> str:
+        """The line's end: what a request's fields say of its client."""
+        ...
+
+    def line(self, mould: Mould, tail: str, now: float, named: str, client: str, seconds: float) -> str:
+        """A whole line. `now` is the wall clock, `named` the request's id, `client` an address."""
+        ...
+
+
+class AccessLog:
+    """One line an answer, written in batches. No cookie or credential appears; secrets in URLs are cut."""
+
+    def __init__(
+        self, form: Literal["json", "combined"], file: str, wall: Callable[[], float], node: str
+    ) -> None:
+        """Opens `file`, or takes standard output where it is empty. Raises OSError."""
+        self._form: _Form = Json() if form == "json" else Combined()
+        self._node = node
+        self._file = file
+        self._wall = wall
+        self._waiting: list[str] = []
+        self._size = 0
+        self._out = self._open()
+
+    def write(self, finished: Finished) -> None:
+        """Notes one answer; it is in the file after the next `flush`, or when enough has gathered."""
+        request = finished.request
+        mould = self.mould(request, finished.status, finished.bytes_sent, finished.outcome)
+        self.again(mould, self.tail(request.fields), request.id, request.client.address, finished.seconds)
+
+    def mould(self, request: Request, status: int, bytes_sent: int, outcome: Outcome) -> Mould:
+        """What stays the same when the very same answer is given again."""
+        return self._form.mould(request, status, bytes_sent, outcome, self._node)
+
+    def tail(self, fields: Fields) -> str:
+        """What stays the same when the very same client asks again."""
+        return self._form.tail(fields)
+
+    def again(self, mould: Mould, tail: str, named: str, client: str, seconds: float) -> None:
+        """Notes one answer by what `mould` and `tail` made of one like it."""
+        line = self._form.line(mould, tail, self._wall(), named, client, seconds)
+        self._waiting.append(line)
+        self._size += len(line)
+        if self._size > FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits. A full disk or a closed pipe costs lines, never answers."""
+        if not self._waiting:
+            return
+        text = "".join(self._waiting)
+        self._waiting.clear()
+        self._size = 0
+        left = memoryview(text.encode("utf-8", "backslashreplace"))
+        try:
+            while left and (written := self._out.write(left)):
+                left = left[written:]
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Writes what waits, for the last time."""
+        self.flush()
+        if self._file:
+            self._out.close()
+
+    def _open(self) -> RawIOBase:
+        if self._file:
+            return Path(self._file).open("ab", buffering=0)
+        return FileIO(STANDARD_OUTPUT, "wb", closefd=False)
+
+
+class Json:
+    """One JSON object a line."""
+
+    def mould(self, request: Request, status: int, bytes_sent: int, outcome: Outcome, node: str) -> Mould:
+        asked = {
+            "method": request.method,
+            "scheme": request.scheme,
+            "host": request.host,
+            "target": without_secrets(request.target),
+            "version": request.version,
+            "status": status,
+            "bytes": bytes_sent,
+        }
+        answered: dict[str, object] = {
+            "site": outcome.site,
+            "verdict": outcome.verdict,
+            "reason": outcome.reason,
+        }
+        if outcome.rules:
+            answered["rules"] = list(outcome.rules)
+        if outcome.origin is not None:
+            answered["origin"] = outcome.origin
+            answered["origin_status"] = outcome.origin_status
+            answered["origin_seconds"] = outcome.origin_seconds and round(outcome.origin_seconds, 6)
+        return (
+            f',"node":{_to_json(node)},"id":"',
+            '","client":"',
+            f'",{_to_json(asked)[1:-1]},"seconds":',
+            f",{_to_json(answered)[1:-1]}",
+        )
+
+    def tail(self, fields: Fields) -> str:
+        agent, referer = fields.get("user-agent"), fields.get("referer")
+        said = "" if agent is None else f',"agent":{_to_json(agent)}'
+        if referer is not None:
+            said += f',"referer":{_to_json(without_secrets(referer))}'
+        return said + "}\n"
+
+    def line(self, mould: Mould, tail: str, now: float, named: str, client: str, seconds: float) -> str:
+        node, before, asked, answered = mould
+        return f'{{"time":{now:.3f}{node}{named}{before}{client}{asked}{seconds:.6f}{answered}{tail}'
+
+
+class Combined:
+    """Apache's and nginx's combined format."""
+
+    def mould(self, request: Request, status: int, bytes_sent: int, outcome: Outcome, node: str) -> Mould:
+        asked = f"{request.method} {without_secrets(request.target)} HTTP/{request.version}"
+        return (f'] "{_quoted(asked)}" {status} {bytes_sent} ',)
+
+    def tail(self, fields: Fields) -> str:
+        referer = without_secrets(fields.get("referer") or "-")
+        return f'"{_quoted(referer)}" "{_quoted(fields.get("user-agent") or "-")}"\n'
+
+    def line(self, mould: Mould, tail: str, now: float, named: str, client: str, seconds: float) -> str:
+        stamp = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now))
+        return f"{client} - - [{stamp}{mould[0]}{tail}"
+
+
+def without_secrets(target: str) -> str:
+    """`target` with the values of parameters cut that are named like a secret."""
+    return _SECRET.sub(r"\1...", target) if "?" in target else target
+
+
+def _quoted(text: str) -> str:
+    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]):02X}", text)

@@ -1,0 +1,18 @@
+"""What pyproject.toml cannot say: the parts that are compiled where there is a compiler.
+
+They are Python as they stand. Without a compiler they are left out here and run interpreted.
+"""
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+COMPILED = ("edge.lane", "edge.series", "edge.access_log")
+
+setup(
+    ext_modules=cythonize(
+        [Extension(name, [f"{name.replace('.', '/')}.py"], optional=True) for name in COMPILED],
+        build_dir="build",
+        language_level=3,
+        compiler_directives={"annotation_typing": True},
+    )
+)
