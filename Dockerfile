@@ -1,9 +1,10 @@
 # syntax=docker/dockerfile:1
 # One image for every part: docker run tepi edge --config …, tepi control --config …, and so on.
 
-FROM python:3.12-slim AS build
+# the full image, for its compiler: the lane is compiled here
+FROM python:3.12 AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY edge edge
 COPY origin origin
 COPY control control

@@ -22,7 +22,9 @@ help:
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml
+COMPILED := setup.py edge/lane.py edge/series.py edge/access_log.py
+
+$(STAMP): pyproject.toml $(COMPILED)
 	command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) is not there: make PYTHON=/path/to/python3.11'; exit 1; }
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Tepi needs Python 3.11 or newer, this is $$($(PYTHON) -V): make PYTHON=python3.12"; exit 1; }

@@ -16,10 +16,10 @@ from edge.guard.refusal import Refusal
 from edge.http.dates import format_date
 from edge.http.lists import names
 from edge.http.message import Answer, Client, Fields, Outcome, Request
-from edge.incoming import Upload, body_of, fields_of, target_of, version_of
+from edge.incoming import Incoming, Upload, body_of, fields_of, target_of, version_of
 from edge.memo import Ticket
 from edge.reply import Reply, Sent
-from edge.server import Connection, Incoming
+from edge.server import Connection
 from edge.telemetry import CLIENT_GONE, Finished
 
 log = logging.getLogger("tepi.edge")

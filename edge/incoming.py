@@ -1,18 +1,56 @@
-"""From aiohttp's parsed message to the pipeline's Request."""
+"""From aiohttp's parsed message to the pipeline's Request, and back to aiohttp that it was answered."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, cast
 
-from aiohttp import StreamReader, http_exceptions
+from aiohttp import StreamReader, http_exceptions, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestPayloadError
 
 from edge.guard.gate import too_large
 from edge.guard.refusal import Refusal
 from edge.http.message import Body, Fields
+
+if TYPE_CHECKING:
+    from edge.server import Connection
+
+
+class Incoming(web.BaseRequest):
+    """A parsed head with its connection."""
+
+    @property
+    def message(self) -> RawRequestMessage:
+        """The parser's own words."""
+        return self._message
+
+    @property
+    def connection(self) -> Connection:
+        """Where it came from."""
+        return cast("Connection", self._protocol)
+
+
+class Written(web.StreamResponse):
+    """Tells aiohttp that the answer is on the wire already, and whether the connection stays."""
+
+    def __init__(self, keep: bool) -> None:
+        super().__init__()
+        self._keep = keep
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._keep
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
+
+
+KEEP, CLOSE = Written(True), Written(False)
 
 SLOW_BODY = Refusal(408, "slow-body", "the body stopped coming", close=True)
 BROKEN_BODY = Refusal(400, "malformed", "the body's framing is broken", close=True)

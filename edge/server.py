@@ -24,6 +24,7 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 from edge.guard.gate import Gate
 from edge.guard.networks import plain
 from edge.guard.refusal import Refusal
+from edge.incoming import CLOSE, KEEP, Incoming
 from edge.lane import Lane, Place, Profile
 from edge.memo import Ticket
 from edge.wire.messages import Messages
@@ -40,43 +41,8 @@ HEAD_TOO_LARGE = Refusal(431, "head-size", "request line and fields are too long
 HEAD_TOO_SLOW = Refusal(408, "slow-head", "the request's head took too long", close=True)
 METHOD_TOO_LONG = Refusal(501, "method-length", f"a method has {LONGEST} characters at most", close=True)
 
-Handler = Callable[["Incoming"], Awaitable[bool]]
+Handler = Callable[[Incoming], Awaitable[bool]]
 Refuse = Callable[["Connection", Refusal], None]
-
-
-class Incoming(web.BaseRequest):
-    """A parsed head with its connection."""
-
-    @property
-    def message(self) -> RawRequestMessage:
-        """The parser's own words."""
-        return self._message
-
-    @property
-    def connection(self) -> Connection:
-        """Where it came from."""
-        return cast(Connection, self._protocol)
-
-
-class _Written(web.StreamResponse):
-    """Tells aiohttp that the answer is on the wire already, and whether the connection stays."""
-
-    def __init__(self, keep: bool) -> None:
-        super().__init__()
-        self._keep = keep
-
-    @property
-    def keep_alive(self) -> bool:
-        return self._keep
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        return None
-
-
-_KEEP, _CLOSE = _Written(True), _Written(False)
 
 
 class Listener(web.Server):
@@ -92,7 +58,7 @@ class Listener(web.Server):
         place: Callable[[str], Place],
     ) -> None:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            return _KEEP if await handler(cast(Incoming, request)) else _CLOSE
+            return KEEP if await handler(cast(Incoming, request)) else CLOSE
 
         super().__init__(handle, handler_cancellation=True)
         self.gate = gate
@@ -368,7 +334,7 @@ class Connection(RequestHandler):
             if self.transport is not None:
                 self._listener.refuse(self, _refusal(err_info))
                 await self._linger()
-            return _CLOSE
+            return CLOSE
 
         return answer
 

@@ -38,7 +38,22 @@ class LazyGroup(click.Group):
         return command
 
 
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    lane = "compiled" if import_module("edge.lane").COMPILED else "interpreted"
+    click.echo(f"tepi {version('tepi')}, lane {lane}")
+    context.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("tepi"), prog_name="tepi")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version, and whether the lane is compiled, and exit.",
+)
 def main() -> None:
     """Tepi: a CDN that a shop's operator runs himself."""

@@ -17,18 +17,23 @@ class Fields:
     The index is made on the first look-up, so that lines which are only written cost nothing.
     """
 
-    __slots__ = ("_made", "lines")
+    __slots__ = ("_lines", "_made")
 
     def __init__(self, lines: Iterable[Line] = ()) -> None:
-        self.lines: tuple[Line, ...] = tuple(lines)
+        self._lines: tuple[Line, ...] = tuple(lines)
         self._made: dict[str, list[str]] | None = None
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """Name and value of each line."""
+        return self._lines
 
     @property
     def _index(self) -> dict[str, list[str]]:
         made = self._made
         if made is None:
             made = {}
-            for name, value in self.lines:
+            for name, value in self._lines:
                 made.setdefault(name.lower(), []).append(value)
             self._made = made
         return made
@@ -59,29 +64,29 @@ class Fields:
         return name in self._index
 
     def __iter__(self) -> Iterator[Line]:
-        return iter(self.lines)
+        return iter(self._lines)
 
     def __len__(self) -> int:
-        return len(self.lines)
+        return len(self._lines)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Fields) and self.lines == other.lines
+        return isinstance(other, Fields) and self._lines == other._lines
 
     def __hash__(self) -> int:
-        return hash(self.lines)
+        return hash(self._lines)
 
     def __repr__(self) -> str:
-        return f"Fields({list(self.lines)!r})"
+        return f"Fields({list(self._lines)!r})"
 
     def without(self, *names: str) -> Fields:
         """These fields less every line called one of `names` (lower case)."""
         if not any(name in self._index for name in names):
             return self
-        return Fields(line for line in self.lines if line[0].lower() not in names)
+        return Fields(line for line in self._lines if line[0].lower() not in names)
 
     def plus(self, *lines: Line) -> Fields:
         """These fields with `lines` appended."""
-        return Fields((*self.lines, *lines))
+        return Fields((*self._lines, *lines))
 
     def replaced(self, name: str, value: str) -> Fields:
         """These fields with exactly one line `name`, at the end."""

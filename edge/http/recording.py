@@ -94,6 +94,11 @@ class Recording(Fields):
         """Every question so far with its answer."""
         return tuple(self._heard.items())
 
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        self._heard[Whole()] = self._lines
+        return self._lines
+
     def get(self, name: str) -> str | None:
         value = super().get(name)
         if name not in self._own:
@@ -113,7 +118,7 @@ class Recording(Fields):
         return sight
 
     def names(self) -> Iterable[str]:
-        self._heard[Whole()] = self.lines
+        self._heard[Whole()] = self._lines
         return super().names()
 
     def __contains__(self, name: object) -> bool:
@@ -123,15 +128,15 @@ class Recording(Fields):
         return there
 
     def __iter__(self) -> Iterator[Line]:
-        self._heard[Whole()] = self.lines
+        self._heard[Whole()] = self._lines
         return super().__iter__()
 
     def without(self, *names: str) -> Fields:
         left = super().without(*names)
-        return Recording(left.lines, self._heard, self._own.union(names))
+        return Recording(left._lines, self._heard, self._own.union(names))
 
     def plus(self, *lines: Line) -> Fields:
-        return Recording((*self.lines, *lines), self._heard, self._own)
+        return Recording((*self._lines, *lines), self._heard, self._own)
 
 
 class Watched(Client):

@@ -17,7 +17,7 @@ from tests.architecture.repository import PACKAGES, ROOT, files, shown, sources
 
 TOP = {
     *PACKAGES, "tests", "bench", "docs", "deploy", ".ci",
-    "Dockerfile", "Makefile", "pyproject.toml", "LICENSE", ".gitignore", ".dockerignore",
+    "Dockerfile", "Makefile", "pyproject.toml", "setup.py", "LICENSE", ".gitignore", ".dockerignore",
     "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "THREAT_MODEL.md",
 }  # fmt: skip
 FORBIDDEN_NAMES = re.compile(r"(^|_)(utils?|helpers?|manager|base|common|misc)$")
