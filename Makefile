@@ -67,6 +67,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench $(ARGS)
 
 fuzz: $(STAMP)
+	TEPI_FUZZ_HEADS=10000000 TEPI_FUZZ_COMPARED=20000 $(BIN)/pytest -s tests/fuzz $(ARGS)
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 $(ARGS)
 
 soak: $(STAMP)

@@ -10,8 +10,13 @@ MARKER = "tepi_personal"  # the edge's own: whoever bears it gets pages of his o
 
 def cookies(fields: Fields) -> list[Pair]:
     """Name and value of each of a request's cookies, in order (§4.2.1); nonsense is skipped."""
+    return pairs_of(fields.all("cookie"))
+
+
+def pairs_of(lines: tuple[str, ...]) -> list[Pair]:
+    """Name and value of each cookie in the `lines` of Cookie, in order; nonsense is skipped."""
     pairs = []
-    for line in fields.all("cookie"):
+    for line in lines:
         for pair in line.split(";"):
             name, equals, value = pair.partition("=")
             if equals and (name := name.strip()):

@@ -56,6 +56,14 @@ class Fields:
         """
         return view(self.all(name))
 
+    def surveyed(self, view: Callable[[Fields], T]) -> T:
+        """All of them as `view` sees them, which is hashable and pure."""
+        return view(self)
+
+    def kept(self, keeps: Callable[[str], bool]) -> Fields:
+        """These fields less every line whose name (lower case) `keeps` refuses. It is hashable and pure."""
+        return Fields(line for line in self._lines if keeps(line[0].lower()))
+
     def names(self) -> Iterable[str]:
         """The lower-case names, each once."""
         return self._index.keys()

@@ -61,6 +61,16 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Surveyed:
+    """All of the fields as `view` sees them."""
+
+    view: Callable[[Fields], Hashable]
+
+    def of(self, fields: Fields) -> Hashable:
+        return fields.surveyed(self.view)
+
+
+@dataclass(frozen=True, slots=True)
 class Whole:
     """All of the fields."""
 
@@ -74,69 +84,91 @@ Condition = tuple[Question, Hashable]
 class Recording(Fields):
     """Fields as they came, writing down each question that they answer.
 
-    What is derived from them writes into the same book; a field that was taken away or replaced does not
-    depend on the visitor any more, so what is asked of it is not written.
+    What is derived from them writes into the same book. A field that was taken away or replaced does not
+    depend on the visitor any more, so what is asked of it is not written; of one that was added, all is.
     """
 
-    __slots__ = ("_heard", "_own")
+    __slots__ = ("_heard", "_keeps", "_own")
 
     def __init__(
         self,
         lines: Iterable[Line],
         heard: dict[Question, Hashable] | None = None,
         own: frozenset[str] = frozenset(),
+        keeps: tuple[Callable[[str], bool], ...] = (),
     ) -> None:
         super().__init__(lines)
         self._heard: dict[Question, Hashable] = {} if heard is None else heard
         self._own = own
+        self._keeps = keeps
 
     def conditions(self) -> tuple[Condition, ...]:
         """Every question so far with its answer."""
         return tuple(self._heard.items())
 
+    def _is_theirs(self, name: str) -> bool:
+        """Whether what `name` says here is what the visitor said."""
+        return name not in self._own and all(keeps(name) for keeps in self._keeps)
+
     @property
     def lines(self) -> tuple[Line, ...]:
-        self._heard[Whole()] = self._lines
+        self._hear_all()
         return self._lines
 
     def get(self, name: str) -> str | None:
         value = super().get(name)
-        if name not in self._own:
+        if self._is_theirs(name):
             self._heard[Said(name)] = value
         return value
 
     def all(self, name: str) -> tuple[str, ...]:
         values = super().all(name)
-        if name not in self._own:
+        if self._is_theirs(name):
             self._heard[Lines(name)] = values
         return values
 
     def seen(self, name: str, view: Callable[[tuple[str, ...]], T]) -> T:
         sight = view(super().all(name))
-        if name not in self._own:
+        if self._is_theirs(name):
             self._heard[Seen(name, view)] = sight
         return sight
 
+    def surveyed(self, view: Callable[[Fields], T]) -> T:
+        sight = view(Fields(self._lines))
+        if self._own or self._keeps:
+            self._hear_all()
+        else:
+            self._heard[Surveyed(view)] = sight
+        return sight
+
     def names(self) -> Iterable[str]:
-        self._heard[Whole()] = self._lines
+        self._hear_all()
         return super().names()
+
+    def _hear_all(self) -> None:
+        """Everything was looked at. Of what is derived nobody else can have the same."""
+        self._heard[Whole()] = self._lines
 
     def __contains__(self, name: object) -> bool:
         there = super().__contains__(name)
-        if isinstance(name, str) and name not in self._own:
+        if isinstance(name, str) and self._is_theirs(name):
             self._heard[Bears(name)] = there
         return there
 
     def __iter__(self) -> Iterator[Line]:
-        self._heard[Whole()] = self._lines
+        self._hear_all()
         return super().__iter__()
 
     def without(self, *names: str) -> Fields:
         left = super().without(*names)
-        return Recording(left._lines, self._heard, self._own.union(names))
+        return Recording(left._lines, self._heard, self._own.union(names), self._keeps)
+
+    def kept(self, keeps: Callable[[str], bool]) -> Fields:
+        left = super().kept(keeps)
+        return Recording(left._lines, self._heard, self._own, (*self._keeps, keeps))
 
     def plus(self, *lines: Line) -> Fields:
-        return Recording((*self._lines, *lines), self._heard, self._own)
+        return Recording((*self._lines, *lines), self._heard, self._own, self._keeps)
 
 
 class Watched(Client):

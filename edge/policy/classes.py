@@ -11,24 +11,26 @@ from enum import StrEnum
 from typing import assert_never
 from urllib.parse import unquote
 
-from edge.http.cookies import MARKER, Pair, cookies
+from edge.http.cookies import MARKER, pairs_of
 from edge.http.lists import names
 from edge.http.message import Fields, Line, Request
 from edge.http.queries import parameter_names
 from edge.policy.freshness import governing
 from edge.policy.pages import (
+    Oddity,
     as_page,
     fits_route,
     given,
     is_marked,
     marker,
     marks,
-    not_a_browsers,
     ungiven,
 )
+from edge.policy.patterns import Patterns
 from edge.policy.reasons import NotStored, PassReason
 from edge.policy.rules import FileRule, PageRules, SiteRules
 from edge.policy.standins import COOKIES
+from edge.policy.views import NamesCalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +88,24 @@ def classify(request: Request, rules: SiteRules) -> Class:
     for rule in classes.files:
         if rule.paths.fits(path):
             return File(rule)
-    pages = classes.pages
-    borne = cookies(request.fields)
-    for name, _ in borne:
-        if classes.bypass_cookies.fits(name):
+    if classes.bypass_cookies:
+        for name in request.fields.seen("cookie", NamesCalled(classes.bypass_cookies)):
             return Personal(f"cookie {name}")
-    return PAGE if pages is None else _page(request, rules, pages, borne)
+    return PAGE if classes.pages is None else _page(request, rules, classes.pages)
 
 
-def _page(request: Request, rules: SiteRules, pages: PageRules, borne: list[Pair]) -> Class:
+def _page(request: Request, rules: SiteRules, pages: PageRules) -> Class:
     """The kind of a request on a site that shares pages as nobody in particular sees them."""
     if request.method not in ("GET", "HEAD"):
         return PAGE
     if pages.mark and fits_route(pages.marking_paths, pages.marking_query, request):
         return Never("it marks its visitor")
-    for name, _ in borne:
-        of = cookie_class(name, rules)
-        if of is CookieClass.MARKER:
+    telling = Telling(rules.classes.bypass_cookies, rules.key.cookies, pages)
+    for name in request.fields.seen("cookie", telling):
+        if name == MARKER:
             return Personal("the edge's marker", PassReason.MARKED)
-        if of is CookieClass.UNKNOWN:
-            return Personal(f"cookie {name}, which no rule knows")
-    odd = not_a_browsers(request.fields, rules.key.fields, pages.types)
+        return Personal(f"cookie {name}, which no rule knows")
+    odd = request.fields.surveyed(Oddity(rules.key.fields, pages.types))
     return Anonymous(pages) if odd is None else Page(f"field {odd}")
 
 
@@ -122,12 +121,29 @@ class CookieClass(StrEnum):
 
 def cookie_class(name: str, rules: SiteRules) -> CookieClass:
     """What the cookie called `name` means."""
-    pages = rules.classes.pages
-    if rules.classes.bypass_cookies.fits(name):
+    return _class_of(name, rules.classes.bypass_cookies, rules.key.cookies, rules.classes.pages)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """The names of cookies that make their bearer somebody, in order: the marker, and what no rule knows."""
+
+    bypass: Patterns
+    key: Patterns
+    pages: PageRules
+
+    def __call__(self, lines: tuple[str, ...]) -> tuple[str, ...]:
+        told = (CookieClass.MARKER, CookieClass.UNKNOWN)
+        borne = (name for name, _ in pairs_of(lines))
+        return tuple(name for name in borne if _class_of(name, self.bypass, self.key, self.pages) in told)
+
+
+def _class_of(name: str, bypass: Patterns, key: Patterns, pages: PageRules | None) -> CookieClass:
+    if bypass.fits(name):
         return CookieClass.BYPASS
     if name == MARKER:
         return CookieClass.MARKER if pages is not None and pages.mark else CookieClass.IGNORED
-    if rules.key.cookies.fits(name):
+    if key.fits(name):
         return CookieClass.KEY
     ignored = pages is not None and (pages.mark or pages.ignore_cookies.fits(name) or _is_token(name, pages))
     return CookieClass.IGNORED if ignored else CookieClass.UNKNOWN

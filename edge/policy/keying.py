@@ -6,13 +6,14 @@ import re
 from dataclasses import replace
 from urllib.parse import quote
 
-from edge.http.cookies import MARKER, cookies
+from edge.http.cookies import MARKER
 from edge.http.message import Request
 from edge.http.queries import parameter_names
 from edge.policy.classes import Anonymous, Class, File, Page
 from edge.policy.pages import nobodys
 from edge.policy.rules import KeyRules, QueryRules, SiteRules
 from edge.policy.vary import Selection
+from edge.policy.views import CookiesCalled
 
 VARIANT = "tepi-variant"  # a field of our own: strangers' are stripped, the origin may read it
 _BY_NAME = "; asked for by name"  # keeps answers apart from pages for nobody in particular
@@ -81,16 +82,20 @@ def variant_of(request: Request, rules: KeyRules) -> str | None:
     if rules.cookies:
         said += [
             (f"cookie {name}", value)
-            for name, value in sorted(cookies(request.fields))
-            if rules.cookies.fits(name) and name != MARKER
+            for name, value in sorted(request.fields.seen("cookie", CookiesCalled(rules.cookies)))
+            if name != MARKER
         ]
     said += [(f"field {name}", request.fields.get(name) or "") for name in rules.fields]
     if rules.buckets:
         country = request.client.country or ""
         said.append(("place", rules.bucket_of.get(country, rules.elsewhere)))
     if rules.device:
-        said.append(("device", device_of(request.fields.get("user-agent") or "")))
+        said.append(("device", request.fields.seen("user-agent", _device)))
     return "; ".join(f"{quote(name, safe=' ')}={quote(value, safe='')}" for name, value in said)
+
+
+def _device(lines: tuple[str, ...]) -> str:
+    return device_of(", ".join(lines))
 
 
 def device_of(agent: str) -> str:

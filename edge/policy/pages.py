@@ -7,6 +7,7 @@ anonymous. The edge asks for it as one of them, and what comes may be everybody'
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -20,6 +21,7 @@ from edge.policy.patterns import Patterns
 from edge.policy.reasons import NotStored
 from edge.policy.rules import Habit, PageRules
 from edge.policy.statuses import SAFE_METHODS
+from edge.policy.views import CookiesCalled
 
 # What a browser says of itself and of what it can read, besides sec-*: sent on, or answered here.
 _OF_THE_BROWSER = frozenset(
@@ -88,17 +90,34 @@ def _is_passing(name: str) -> bool:
 
 def nobodys(fields: Fields, key_cookies: Patterns, key_fields: tuple[str, ...]) -> Fields:
     """A request's fields as nobody in particular would send them: a browser's, and those of the key."""
-    kept = [
-        line
-        for line in fields.lines
-        if (name := line[0].lower()) in _OF_THE_BROWSER or name in key_fields or name.startswith("sec-")
-    ]
-    if key_cookies and "cookie" in fields:
-        pairs = sorted((name, value) for name, value in cookies(fields) if key_cookies.fits(name))
+    kept = fields.kept(OfNobody(key_fields))
+    if key_cookies:
+        pairs = sorted(fields.seen("cookie", CookiesCalled(key_cookies)))
         counted = "; ".join(f"{name}={value}" for name, value in pairs if name != MARKER)
         if counted:
-            kept.append(("Cookie", counted))
-    return Fields(kept)
+            return kept.plus(("Cookie", counted))
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class OfNobody:
+    """The names of fields that nobody in particular would send too."""
+
+    key_fields: tuple[str, ...]
+
+    def __call__(self, name: str) -> bool:
+        return name in _OF_THE_BROWSER or name in self.key_fields or name.startswith("sec-")
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """What tells fields from a browser's asking for a page, or None."""
+
+    key_fields: tuple[str, ...]
+    types: Patterns
+
+    def __call__(self, fields: Fields) -> str | None:
+        return not_a_browsers(fields, self.key_fields, self.types)
 
 
 def as_page(rule: PageRules, request: Request, status: int, fields: Fields) -> Fields | NotStored:

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
-from edge.http.cookies import cookies
 from edge.http.message import Fields, Request
 from edge.http.negotiation import preferences
 from edge.policy.key import host_name
 from edge.policy.paths import Captures, plain_path, plain_query
 from edge.policy.traffic import Condition, RedirectRule, Target, TrafficRules
+from edge.policy.views import NamesCalled
 from edge.policy.wording import facts_of
 
 LONGEST_CHAIN = 10  # redirects that a visitor may be led through by the rules of one site
@@ -100,7 +100,7 @@ def fitting(fits: Condition, request: Request, path: str) -> Captures | None:
         return None
     if fits.parameters and not _has_parameters(fits.parameters, request.query):
         return None
-    if fits.unless_cookies and any(fits.unless_cookies.fits(name) for name, _ in cookies(request.fields)):
+    if fits.unless_cookies and request.fields.seen("cookie", NamesCalled(fits.unless_cookies)):
         return None
     return captures
 

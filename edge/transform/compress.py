@@ -10,6 +10,7 @@ import asyncio
 import sys
 import zlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import brotli  # type: ignore[import-untyped]
@@ -160,13 +161,20 @@ def compressible(status: int, fields: Fields, size: int | None, rules: Compressi
 
 def choose(request: Fields, rules: Compression) -> str | None:
     """The encoding for a compressible answer to a request with these fields; None for none."""
-    accepted = request.get("accept-encoding")
-    if accepted is None:
-        return None
     control = request.get("cache-control")
     if control is not None and parse_request(control).no_transform:
         return None
-    return choose_encoding(accepted, rules.encodings)
+    return request.seen("accept-encoding", Chosen(rules.encodings))
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The one of `offers` that Accept-Encoding likes best, or None."""
+
+    offers: tuple[str, ...]
+
+    def __call__(self, lines: tuple[str, ...]) -> str | None:
+        return choose_encoding(", ".join(lines), self.offers) if lines else None
 
 
 def undecodable(request: Fields, fields: Fields) -> str | None:
