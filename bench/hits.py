@@ -1,7 +1,8 @@
 """How much CPU does a hit of 4 KiB cost, in Tepi, nginx and Varnish?
 
-Browser-like requests over 32 keep-alive connections from wrk on one core; the server on another, with access
-log and metrics on. Rounds are interleaved, medians count. CPU is what all the server's processes used.
+Browser-like requests, an analytics cookie of each visitor's own included, over 32 keep-alive connections from
+wrk on one core; the server on another, with access log and metrics on. Rounds are interleaved, medians count.
+CPU is what all the server's processes used.
 
     python -m bench hits [--rounds N] [--seconds S]
 """
@@ -49,6 +50,23 @@ BROWSER = {
 }
 
 
+# Visitors in turn, each with a cookie that says nothing to the cache.
+VISITORS = """
+local heads = {}
+local turn = 0
+function init()
+  for visitor = 1, %d do
+    wrk.headers["Cookie"] = string.format("_ga=GA1.1.%%d.1764000000; currency=IDR", 1000000007 * visitor)
+    heads[visitor] = wrk.format("GET", wrk.path)
+  end
+end
+function request()
+  turn = turn %% %d + 1
+  return heads[turn]
+end
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """One run of the load against one server."""
@@ -93,11 +111,11 @@ def measure(rounds: int, seconds: int) -> list[Contender]:
             if server is not None:
                 contenders.append(started(server, home, stack))
         for contender in contenders:
-            load(wrk, contender, 1)
+            load(wrk, contender, 1, directory)
         before = len(asked)
         for _ in range(rounds):
             for contender in contenders:
-                contender.rounds.append(load(wrk, contender, seconds))
+                contender.rounds.append(load(wrk, contender, seconds, directory))
         if len(asked) != before:
             raise SystemExit(f"not all were hits: the origin was asked for {asked[before:]}")
     return contenders
@@ -121,10 +139,12 @@ def started(server: Server, home: Path, stack: contextlib.ExitStack) -> Contende
     raise SystemExit(f"{server.name} does not answer: {said}")
 
 
-def load(wrk: str, contender: Contender, seconds: int) -> Round:
+def load(wrk: str, contender: Contender, seconds: int, home: Path) -> Round:
     """One run of wrk. Stops everything if an answer was no 200."""
     fields = [word for name, value in BROWSER.items() for word in ("-H", f"{name}: {value}")]
-    command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", *fields]
+    script = home / "visitors.lua"
+    script.write_text(VISITORS % (CONNECTIONS, CONNECTIONS))
+    command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), *fields]
     url = f"http://{HOST}:{contender.server.port}{PATH}"
     before = cpu_seconds(*contender.pids)
     said = subprocess.run(
