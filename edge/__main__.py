@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import random
 import secrets
@@ -29,6 +28,7 @@ from edge.front import IDENTITY, Front
 from edge.guard.gate import Gate
 from edge.http.message import Client
 from edge.identity import Identity, obtain
+from edge.ids import Ids
 from edge.journal import Reader
 from edge.lane import MEMOS, Lane, Place
 from edge.listeners import AddressTaken, Listeners, Wanted, cannot_listen
@@ -233,7 +233,7 @@ def _build(config: EdgeConfig, identity: Identity | None, database: Database) ->
         node.fetch_certificate = _certificates_from(config.control.url, identity)
         node.keys = Path(config.state) / "certificates"
     relay = Relay(sites, backends, IDENTITY, lambda: secrets.token_bytes(4))
-    gate, new_id = Gate(config, clock.monotonic), _ids(secrets.token_hex(6))
+    gate, new_id = Gate(config, clock.monotonic), Ids(secrets.token_hex(6))
     lanes = {scheme: Lane(store, gate, new_id, MEMOS) for scheme in ("http", "https")}
     memos = Memos(
         lanes=lanes,
@@ -335,12 +335,6 @@ def _mutual(identity: Identity | None) -> Callable[[], Any]:
     """The node's own TLS towards the commerce origin, made once."""
     context = None if identity is None else identity.client_context()
     return lambda: context
-
-
-def _ids(prefix: str) -> Callable[[], str]:
-    """Ids that are unique in the fleet: a random prefix a process, and a count."""
-    count = itertools.count(1)
-    return lambda: f"{prefix}{next(count):08x}"
 
 
 def _locate(sites: Sites, database: Database) -> Callable[[str, str, str], Client | None]:
