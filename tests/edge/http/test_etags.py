@@ -39,6 +39,11 @@ def test_strong_comparison_takes_two_strong_tags() -> None:
     assert strong.is_weakly(weak) and weak.is_weakly(weak) and not weak.is_weakly(ETag("b"))
 
 
+def test_a_list_that_ends_with_a_line_break_ends() -> None:
+    assert parse_etags("\n") == ()
+    assert parse_etags('"a"\n') == ()
+
+
 @given(st.text())
 def test_nothing_makes_a_parser_raise(text: str) -> None:
     parse_etag(text)
