@@ -15,6 +15,7 @@ from edge.http.recording import Condition, Recording, Watched
 from edge.lane import Conditions, Lane, Memo, Pieces, Profile
 from edge.policy.entry import Entry
 from edge.sites import Sites
+from edge.store.content import Stored
 from edge.store.memory import MemoryStore
 from edge.telemetry import Telemetry
 
@@ -78,6 +79,8 @@ class Memos:
         looked_at = ticket.looked_at()
         if entry is None or not isinstance(body, bytes) or outcome.verdict != "hit" or looked_at - PLACE:
             return False
+        if not _is_everybodys(entry, answer):
+            return False
         slot, served = self._store.slot(entry), self._sites.find(request.host)
         pieces = cut(head, outcome.age, outcome.ttl, request.id)
         conditions = self._shared(ticket.conditions())
@@ -109,6 +112,13 @@ class Memos:
                 self._known.clear()
             conditions = self._known[items] = Conditions(items)
         return conditions
+
+
+def _is_everybodys(entry: Entry, answer: Answer) -> bool:
+    """Whether the next visitor may get the same bytes: nothing was filled in for this one, no cookie set."""
+    content = entry.content
+    as_stored = isinstance(content, Stored) and content.identity is not None and content.template is None
+    return as_stored and "set-cookie" not in answer.fields
 
 
 def cut(head: bytes, age: int | None, ttl: int | None, named: str) -> Pieces | None:

@@ -362,6 +362,29 @@ async def test_cookies_that_say_nothing_make_no_difference(
         assert taken(edge) == 5
 
 
+@pytest.mark.parametrize("cookie", [None, "_ga=1.2"], ids=["no-cookies", "the-same-cookies"])
+@pytest.mark.parametrize("source", ["cookie", "session"])
+async def test_what_is_filled_in_for_one_visitor_is_not_replayed_to_the_next(
+    source: str, cookie: str | None
+) -> None:
+    async def tokens(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        body = b'<form><input name="t" value="0123456789abcdef0123456789abcdef"></form>'
+        fields = ["Content-Type: text/html", "Set-Cookie: t=0123456789abcdef0123456789abcdef; Path=/"]
+        writer.write(answer(body, "200 OK", *fields))
+
+    token = {"name": "t", "find": ['name="t" value="([^"]+)"'], "source": source, "cookie": "t"}
+    site = {"pages": {"seconds": 60, "mark": True, "tokens": [token]}, "guard": False}
+    async with origin(tokens) as behind, node(behind.url, site=site) as edge:
+        line = await Line.to(edge)
+        head = head_of("/page", **BROWSER, **({} if cookie is None else {"Cookie": cookie}))
+        said = [await line.whole(head) for _ in range(6)]
+        await line.close()
+        assert all(b"; hit;" in each for each in said[1:])
+        pages = [each.partition(b"\r\n\r\n")[2] for each in said]
+        assert len(set(pages)) == len(pages)
+        assert taken(edge) == 0
+
+
 async def test_countries_are_told_apart_where_the_key_tells_them_apart() -> None:
     buckets = {"key": {"place": {"buckets": {"IDR": ["ID"]}, "otherwise": "USD"}}}
     async with stage(site=buckets) as (edge, _, line):
