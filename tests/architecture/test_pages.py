@@ -14,6 +14,7 @@ import pytest
 from control.cli import main
 from control.settings import ControlSettings
 from edge.config import EdgeConfig
+from edge.packs import Pack
 from edge.policy.reasons import (
     FragmentReason,
     MissReason,
@@ -28,13 +29,16 @@ from geo.dns.settings import DnsSettings
 from origin.settings import OriginSettings
 from tests.architecture.repository import PACKAGES, ROOT, Block, blocks, pages, shown, sources
 
-MODELS = {"edge": EdgeConfig, "control": ControlSettings, "dns": DnsSettings, "origin": OriginSettings}
+MODELS = {
+    "edge": EdgeConfig, "control": ControlSettings, "dns": DnsSettings, "origin": OriginSettings,
+    "pack": Pack,
+}  # fmt: skip
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 PLACE = re.compile(r"`((?:edge|origin|control|geo|tests|bench|docs|deploy)/[a-z0-9_/.*-]+)`")
 INLINE = re.compile(r"`(make [a-z]+|tepi [a-z][^`]*)`")
 TASKS = (
-    "getting-started", "add-a-node", "purge", "explain-a-miss", "cache-rules", "site-rules", "dns-and-geoip",
-    "limits-and-access", "logs-and-metrics", "esi", "shared-pages", "tls", "settings", "dependencies",
+    "getting-started", "add-a-node", "purge", "explain-a-miss", "platforms", "cache-rules", "site-rules",
+    "dns-and-geoip", "limits-and-access", "logs-and-metrics", "esi", "shared-pages", "tls", "settings", "dependencies",
 )  # fmt: skip
 
 
