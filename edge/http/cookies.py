@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from edge.http.message import Fields
 
 Pair = tuple[str, str]
 MARKER = "tepi_personal"  # the edge's own: whoever bears it gets pages of his own; no origin sees it
 
 
-def cookies(fields: Fields) -> list[Pair]:
+def cookies(fields: Fields) -> tuple[Pair, ...]:
     """Name and value of each of a request's cookies, in order (§4.2.1); nonsense is skipped."""
     return pairs_of(fields.all("cookie"))
 
 
-def pairs_of(lines: tuple[str, ...]) -> list[Pair]:
+@lru_cache(maxsize=64)  # a request's are asked for more than once
+def pairs_of(lines: tuple[str, ...]) -> tuple[Pair, ...]:
     """Name and value of each cookie in the `lines` of Cookie, in order; nonsense is skipped."""
     pairs = []
     for line in lines:
@@ -21,7 +24,7 @@ def pairs_of(lines: tuple[str, ...]) -> list[Pair]:
             name, equals, value = pair.partition("=")
             if equals and (name := name.strip()):
                 pairs.append((name, value.strip()))
-    return pairs
+    return tuple(pairs)
 
 
 def set_cookies(fields: Fields) -> list[Pair]:

@@ -6,19 +6,41 @@ import re
 
 
 class Patterns:
-    """`*` is any text, `?` one character; upper and lower case differ."""
+    """`*` is any text, `?` one character; upper and lower case differ.
 
-    __slots__ = ("_exact", "_regex", "patterns")
+    Most patterns are a beginning, an end or a middle: those need no regular expression, which would try each.
+    """
+
+    __slots__ = ("_beginnings", "_ends", "_exact", "_middles", "_regex", "patterns")
 
     def __init__(self, patterns: tuple[str, ...] = ()) -> None:
         self.patterns = patterns
-        self._exact = frozenset(pattern for pattern in patterns if not set(pattern) & set("*?"))
-        globs = [_regex(pattern) for pattern in patterns if pattern not in self._exact]
-        self._regex = re.compile("|".join(globs), re.DOTALL) if globs else None
+        exact, beginnings, ends, middles, others = set(), [], [], [], []
+        for pattern in patterns:
+            inner = pattern.strip("*")
+            if "*" in inner or "?" in inner:
+                others.append(_regex(pattern))
+            elif not pattern.startswith("*"):
+                if pattern.endswith("*"):
+                    beginnings.append(inner)
+                else:
+                    exact.add(pattern)
+            elif pattern.endswith("*"):
+                middles.append(inner)
+            else:
+                ends.append(inner)
+        self._exact = frozenset(exact)
+        self._beginnings, self._ends, self._middles = tuple(beginnings), tuple(ends), tuple(middles)
+        self._regex = re.compile("|".join(others), re.DOTALL) if others else None
 
     def fits(self, text: str) -> bool:
         """Whether any of the patterns is `text`."""
-        return text in self._exact or (self._regex is not None and self._regex.fullmatch(text) is not None)
+        if text in self._exact or text.startswith(self._beginnings) or text.endswith(self._ends):
+            return True
+        for middle in self._middles:
+            if middle in text:
+                return True
+        return self._regex is not None and self._regex.fullmatch(text) is not None
 
     def __bool__(self) -> bool:
         return bool(self.patterns)
