@@ -50,6 +50,9 @@ def _pages(pages: PagesTable) -> Iterator[str]:
         )
     elif "*" not in pages.ignore_cookies:
         yield "Who bears a cookie that no rule knows gets pages of his own."
+    if pages.browsers != "as-said":
+        asked = "ask again each time" if pages.browsers == "no-cache" else "keep nothing"
+        yield f"Browsers are told of pages to {asked}, whatever the shop says for caches."
     for token in pages.tokens:
         yield f"Form token {token.name}: {_SOURCES[token.source]}."
 

@@ -6,7 +6,7 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -123,6 +123,11 @@ class PagesTable(Table):
         description="Cookies that say nothing of their bearer, as patterns; well-known analytics' are known. "
         "Without mark, any other cookie makes its bearer's pages his own.",
     )
+    browsers: Literal["as-said", "no-cache", "no-store"] = Field(
+        "as-said",
+        description="What browsers are told of pages: what the shop says, to ask again each time, or to keep "
+        "nothing. A lifetime that is meant for caches alone keeps them from seeing purges.",
+    )
     outdate: bool = Field(
         False,
         description="Whether a form sent to a page's address outdates the page (RFC 9111 §4.4), as it does "
@@ -168,6 +173,9 @@ class PagesTable(Table):
             sparing_paths=Patterns(self.sparing.paths),
             sparing_query=Patterns(self.sparing.query),
             outdate=self.outdate,
+            browsers={"as-said": None, "no-cache": "private, no-cache", "no-store": "no-store"}[
+                self.browsers
+            ],
         )
 
 

@@ -24,7 +24,7 @@ from edge.http.hops import end_to_end, went_through
 from edge.http.message import Answer, Fields, Outcome, Request
 from edge.intake import Exchange, Within, unread
 from edge.policy.alterations import shaped
-from edge.policy.classes import classify, mark
+from edge.policy.classes import classify, parting
 from edge.policy.course import Onward, course
 from edge.policy.decisions import Complete, Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
@@ -139,8 +139,7 @@ class Pipeline:
             logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
             answer = failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
         if within is None and rules.classes.pages is not None:
-            line = mark(x.kind, request, rules)
-            answer = answer if line is None else answer.but(fields=answer.fields.plus(line))
+            answer = answer.but(fields=parting(x.kind, request, rules, answer.fields))
         return answer
 
     def _refusal(self, request: Request, rules: SiteRules | None) -> RefusedReason | None:

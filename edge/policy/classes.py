@@ -22,6 +22,7 @@ from edge.policy.pages import (
     fits_route,
     given,
     is_marked,
+    is_page,
     marker,
     marks,
     ungiven,
@@ -175,6 +176,19 @@ def for_all(kind: Class, request: Request, status: int, fields: Fields) -> Field
             return fields
         case _:
             assert_never(kind)
+
+
+def parting(kind: Class, request: Request, rules: SiteRules, fields: Fields) -> Fields:
+    """An answer's fields as its visitor gets them: what browsers are told of pages, and his mark."""
+    pages = rules.classes.pages
+    if pages is None:
+        return fields
+    if isinstance(kind, Anonymous):
+        if pages.browsers is None or ("content-type" in fields and not is_page(pages, fields)):
+            return fields
+        return fields.without("expires", "pragma").replaced("Cache-Control", pages.browsers)
+    line = mark(kind, request, rules)
+    return fields if line is None else fields.plus(line)
 
 
 def mark(kind: Class, request: Request, rules: SiteRules) -> Line | None:

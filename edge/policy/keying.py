@@ -33,8 +33,6 @@ def keyed(request: Request, rules: SiteRules, kind: Class) -> Request:
         fields = fields.without("cookie")
     elif isinstance(kind, Anonymous):
         fields = nobodys(fields, rules.key.cookies, rules.key.fields)
-        if variant is not None:
-            fields, variant = fields.plus(("Tepi-Variant", variant)), None
     elif isinstance(kind, Page) and rules.classes.pages is not None:
         variant = f"{variant or ''}{_BY_NAME}"
     if variant is not None:

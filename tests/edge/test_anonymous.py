@@ -71,6 +71,32 @@ async def test_the_visitors_browser_still_hears_what_the_page_depends_on() -> No
         assert reply["tepi-cache-control"] is None
 
 
+@pytest.mark.parametrize(
+    ("browsers", "told", "expires"),
+    [
+        ("as-said", "public, max-age=60", "soon"),
+        ("no-cache", "private, no-cache", None),
+        ("no-store", "no-store", None),
+    ],
+)
+async def test_a_lifetime_for_caches_is_kept_from_browsers(
+    browsers: str, told: str, expires: str | None
+) -> None:
+    def script(request: Request) -> Answer:
+        page = "" if request.path == "/feed" else "text/html"
+        return answer(
+            content_type=page or "text/xml", cache_control="public, max-age=60", expires="soon", etag='"1"'
+        )
+
+    shop = stage(script, pages={"browsers": browsers})
+    for verdict in ("miss", "hit"):
+        reply = await shop.ask("/p/1")
+        assert (reply.verdict, reply["cache-control"], reply["expires"]) == (verdict, told, expires)
+    unmodified = await shop.ask("/p/1", {"If-None-Match": '"1"'})
+    assert (unmodified.status, unmodified["cache-control"]) == (304, told)
+    assert (await shop.ask("/feed"))["cache-control"] == "public, max-age=60"
+
+
 async def test_a_page_whose_tag_changes_at_every_rendering_is_fetched_anew_when_it_is_stale() -> None:
     shop = stage(Shop(), pages={"mark": True, "seconds": 60})
     first = await shop.ask("/p/1")
@@ -382,6 +408,8 @@ RULES = st.sampled_from(
         {"pages": {}, "bypass_cookies": ["sid"]},
         {"pages": {}, "key": {"cookies": ["currency"]}},
         {"platform": "woocommerce"},
+        {"guard": True, "pages": {"mark": True, "despite": {"paths": ["/*"]}}},
+        {"guard": True, "platform": "laravel"},
     ]
 )
 
