@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge.clock import Clock
+from edge.http.cache_status import of_caches_before
 from edge.http.forwarding import towards_commerce, towards_origin
 from edge.http.message import Answer, Request
 from edge.http.ranges import Part
@@ -252,6 +253,7 @@ class Fetching:
         if x.rules.esi is not None:
             outbound = replace(outbound, fields=outbound.fields.plus(CAPABLE))
         answer = await self._upstream.fetch(x.rules.name, outbound)
+        answer = answer.but(fields=of_caches_before(answer.fields))
         if x.rules.esi is not None:
             answer = answer.but(fields=obeyed(answer.fields))
         return Heard(unruled(answer, x), Timing(asked, self._clock.monotonic(), self._clock.wall()))

@@ -154,22 +154,25 @@ class Pipeline:
 
     async def _answer(self, x: Exchange) -> Answer:
         """The decision, and what follows from it. Who waited for another's fetch looks again."""
-        alone = collapsed = False
+        alone = False
+        waited: ForwardReason | None = None
         while True:
             answer: Answer | None
+            reason: ForwardReason | None = None
             decision = self._decide(x)
             match decision:
                 case Hit(entry):
-                    answer = await self._served(x, entry, None, collapsed=collapsed)
+                    answer = await self._served(x, entry, None)
                 case Stale(entry, stale_reason):
                     self._fetching.refresh(x, entry)
-                    answer = await self._served(x, entry, stale_reason, collapsed=collapsed)
-                case Revalidate(entry, revalidate_reason):
-                    answer, alone = await self._forwarded(x, revalidate_reason, entry, alone=alone)
+                    answer = await self._served(x, entry, stale_reason)
+                case Revalidate(entry, reason):
+                    answer, alone = await self._forwarded(x, reason, entry, alone=alone)
                 case Complete(entry, lacks):
+                    reason = MissReason.PARTIAL
                     answer, alone = await self._completed(x, entry, lacks, alone=alone)
-                case Miss(miss_reason):
-                    answer, alone = await self._forwarded(x, miss_reason, None, alone=alone)
+                case Miss(reason):
+                    answer, alone = await self._forwarded(x, reason, None, alone=alone)
                 case Pass(pass_reason):
                     answer = await self._passed(x, pass_reason)
                 case Unavailable():
@@ -177,16 +180,14 @@ class Pipeline:
                 case _:
                     assert_never(decision)
             if answer is not None:
-                return answer
-            collapsed = True
+                return answer if waited is None else _waited(answer, decision, waited)
+            waited = reason or waited
 
     def _decide(self, x: Exchange) -> Decision:
         entries = self._fetching.candidates(x.key)
         return lookup(x.request, entries, x.rules, self._clock.monotonic(), self._fetching.trusted, x.kind)
 
-    async def _served(
-        self, x: Exchange, entry: Entry, reason: StaleReason | None, *, collapsed: bool
-    ) -> Answer | None:
+    async def _served(self, x: Exchange, entry: Entry, reason: StaleReason | None) -> Answer | None:
         """`entry`, fresh or stale, as it is. None if its body went away before it could be followed."""
         self._store.use(entry)
         answer = await self._delivered(x, entry)
@@ -195,9 +196,8 @@ class Pipeline:
         if reason is None and x.asked.on_hit is not None:
             x.asked.on_hit(entry)
         age, ttl = self._age_and_ttl(entry)
-        outcome = Outcome(
-            "hit" if reason is None else "stale", reason, x.rules.name, x.key, True, collapsed, ttl, age
-        )
+        verdict = "hit" if reason is None else "stale"
+        outcome = Outcome(verdict, reason, x.rules.name, x.key, stored=True, ttl=ttl, age=age)
         return Answer(answer.status, answer.fields, answer.body, outcome)
 
     async def _forwarded(
@@ -218,8 +218,9 @@ class Pipeline:
         try:
             answer, origin = await self._fetching.head(x)
         except UpstreamError as error:
-            return await self._excused(x, stale, None, reachable=False) or failure(x, error, stale)
-        excused = await self._excused(x, stale, origin, reachable=True) if is_error(answer.status) else None
+            excused = await self._excused(x, stale, reason, error=error)
+            return excused or failure(x, error, FORWARDED[reason], stale)
+        excused = await self._excused(x, stale, reason, origin) if is_error(answer.status) else None
         return excused or await self._own(x, answer, reason, origin, NotStored.METHOD)
 
     async def _completed(
@@ -256,14 +257,15 @@ class Pipeline:
                 answer = await self._delivered(x, entry, landing.portion)
                 if answer is None and entry.content.partial:  # what was here has been evicted meanwhile
                     return None, True
-                if answer is None:  # the body broke off at once
-                    answer = await self._excused(x, stale, origin, reachable=False)
-                    if answer is None:
-                        raise UpstreamError("reset", x.rules.name, "the body broke off at once", sent=True)
-                    return answer, False
+                if answer is None:
+                    broken = UpstreamError("reset", x.rules.name, "the body broke off at once", sent=True)
+                    answer = await self._excused(x, stale, reason, origin, error=broken)
+                    return answer or failure(x, broken, FORWARDED[reason]), False
                 answer = answer.but(fields=answer.fields.plus(*landing.own_lines))
                 verdict = "revalidated" if landing.revalidated else "miss"
                 outcome = _outcome(verdict, reason, origin, stored=landing.stored)
+                if not landing.stored:
+                    outcome = replace(outcome, detail=NotStored.TOO_LARGE)
                 aged = landing.revalidated or reason is MissReason.PARTIAL
                 return self._told(x, answer, entry, outcome, aged=aged), False
             case Own(answer, origin, why, conditions_told=told):
@@ -272,38 +274,52 @@ class Pipeline:
                 detail = landing.detail
                 return await self._own(x, answer, reason, origin, detail, conditions_told=told), False
             case Excused(origin):
-                return await self._excused(x, stale, origin, reachable=True), True
+                return await self._excused(x, stale, reason, origin), True
             case Failed(error):
-                excused = await self._excused(x, stale, None, reachable=False)
-                return excused or failure(x, error, stale), False
+                answer = await self._excused(x, stale, reason, error=error)
+                return answer or failure(x, error, FORWARDED[reason], stale), False
             case _:
                 assert_never(landing)
 
     async def _excused(
-        self, x: Exchange, stale: Entry | None, origin: Origin | None, *, reachable: bool
+        self,
+        x: Exchange,
+        stale: Entry | None,
+        asked: MissReason | RevalidateReason,
+        origin: Origin | None = None,
+        *,
+        error: UpstreamError | None = None,
     ) -> Answer | None:
-        """`stale` in place of an error, if that is allowed."""
+        """`stale` in place of an error that an origin answered, or of none at all, if that is allowed.
+
+        It is a hit only if nothing went forward.
+        """
         if stale is None:
             return None
-        reason = self._fetching.excuse(x, stale, self._clock.monotonic(), reachable=reachable)
+        reason = self._fetching.excuse(x, stale, self._clock.monotonic(), reachable=error is None)
         answer = None if reason is None else await self._delivered(x, stale)
         if answer is None:
             return None
-        outcome = Outcome("stale", reason, stored=True)
+        fwd = FORWARDED[asked] if error is None or error.sent else None
+        outcome = Outcome("stale", reason, fwd=fwd)
         if origin is not None:
             outcome = replace(outcome, origin_status=origin.status, origin_seconds=origin.seconds)
         return self._told(x, answer, stale, outcome, aged=True)
 
     async def _passed(self, x: Exchange, reason: PassReason) -> Answer:
         """For this client alone; unsafe methods outdate what is stored (RFC 9111 §4.4)."""
-        x, lines = await self.forms.prepared(x)
-        answer, origin = await self._fetching.passed(x)
+        try:
+            x, lines = await self.forms.prepared(x)
+            answer, origin = await self._fetching.passed(x)
+        except UpstreamError as error:
+            return failure(x, error, FORWARDED[reason])
         if isinstance(answer, Answer):
             own = await self._own(x, answer, reason, origin, None, conditions_told=True)
             return own.but(fields=Fields((*lines, *own.fields.lines))) if lines else own
         delivered = await self._delivered(x, answer)
         if delivered is None:
-            raise UpstreamError("reset", x.rules.name, "the answer's body was lost", sent=True)
+            lost = UpstreamError("reset", x.rules.name, "the answer's body was lost", sent=True)
+            return failure(x, lost, FORWARDED[reason])
         return self._told(x, delivered, answer, _outcome("pass", reason, origin, stored=True), aged=False)
 
     async def _own(
@@ -427,6 +443,16 @@ def _exchange(request: Request, rules: SiteRules, started: float, within: Within
     if within is not None and key in within.keys:
         raise Unfit(FragmentReason.CYCLE)
     return Exchange(seen, rules, key, started, kind, request, within)
+
+
+def _waited(answer: Answer, decision: Decision, reason: ForwardReason) -> Answer:
+    """`answer` to a request that for `reason` waited for another's fetch, in vain or not (RFC 9211 §2.6)."""
+    outcome = answer.outcome
+    if not isinstance(decision, Hit | Stale):
+        return answer.but(outcome=replace(outcome, collapsed=False))
+    content = decision.entry.content
+    kept = not isinstance(content, Stored) or content.fill is None or content.fill.keeping
+    return answer.but(outcome=replace(outcome, fwd=FORWARDED[reason], collapsed=True, stored=kept))
 
 
 def _outcome(verdict: str, reason: ForwardReason, origin: Origin, *, stored: bool) -> Outcome:

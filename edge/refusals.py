@@ -28,15 +28,15 @@ def refusal(reason: RefusedReason, rules: SiteRules | None) -> Answer:
     return _plain(status, text, Outcome("refused", reason, site=None if rules is None else rules.name))
 
 
-def failure(x: Exchange, error: UpstreamError, stale: Entry | None = None) -> Answer:
-    """The answer where no origin gave one, nor `stale` could stand in.
+def failure(x: Exchange, error: UpstreamError, fwd: str = "miss", stale: Entry | None = None) -> Answer:
+    """The answer where no origin gave one, nor `stale` could stand in; `fwd` says why it was asked.
 
     If that is for want of validation, a cache that is disconnected answers 504 (RFC 9111 §5.2.2.2).
     """
     status = _FAILURES.get(error.failure, 502)
     if stale is not None and stale.freshness.must_revalidate and error.failure in _DISCONNECTED:
         status = 504
-    outcome = Outcome("error", error.failure, site=x.rules.name, key=x.key, origin=error.origin, fwd="miss")
+    outcome = Outcome("error", error.failure, site=x.rules.name, key=x.key, origin=error.origin, fwd=fwd)
     return _plain(status, f"{HTTPStatus(status).phrase}: the origin could not answer.\n", outcome)
 
 

@@ -33,11 +33,11 @@ def _status(outcome: Outcome, identity: str) -> str:
     reason = None if outcome.reason == outcome.fwd else outcome.reason
     return cache_status(
         identity,
-        hit=outcome.verdict in ("hit", "stale"),
+        hit=outcome.verdict in ("hit", "stale"),  # unless it went forward first
         fwd=outcome.fwd,
         fwd_status=outcome.origin_status,
         ttl=outcome.ttl,
-        stored=outcome.stored and outcome.fwd is not None,
+        stored=outcome.stored,
         collapsed=outcome.collapsed,
         key=None if outcome.key is None else url_of(outcome.key),
         detail=", ".join(filter(None, (outcome.detail or reason, *outcome.rules))) or None,

@@ -177,7 +177,8 @@ class Answer:
 class Outcome:
     """How an answer came about. `verdict` is the metric's label, `reason` the named reason of a non-hit.
 
-    `fwd` says in RFC 9211's words why the request went forward, `detail` why the answer was not stored.
+    `fwd` says in RFC 9211's words why the request went forward, or would have; `collapsed` whether another's
+    fetch, for which it waited, served it (None: it did not wait); `detail` why the answer was not stored.
     """
 
     verdict: str  # "hit" | "stale" | "revalidated" | "miss" | "pass" | "rule" | "refused" | "error" | "none"
@@ -185,7 +186,7 @@ class Outcome:
     site: str | None = None
     key: str | None = None
     stored: bool = False
-    collapsed: bool = False
+    collapsed: bool | None = None
     ttl: int | None = None
     age: int | None = None
     origin: str | None = None

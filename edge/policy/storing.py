@@ -27,7 +27,8 @@ from edge.policy.vary import nominated, select
 from edge.position import Position
 
 # What an answer says of one exchange only. Hits get fresh ones, or none.
-_OF_THE_EXCHANGE = frozenset({"age", "cache-status", "server-timing", "x-request-id"})
+# Cache-Status is kept: it tells how the caches before us came to what is stored (RFC 9211 §3).
+_OF_THE_EXCHANGE = frozenset({"age", "server-timing", "x-request-id"})
 COOKIES = frozenset({"set-cookie", "set-cookie2"})
 
 
