@@ -67,6 +67,7 @@ class StoredVariant:
     tags: tuple[str, ...]
     etag: str | None
     parts: tuple[str, ...] | None  # the bytes that are stored, "0-1023", of a body that is not whole
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +374,7 @@ def _variant(entry: Entry, now: float, *, selected: bool) -> StoredVariant:
         tags=entry.tags,
         etag=None if entry.etag is None else str(entry.etag),
         parts=_spans(content.held()) if isinstance(content, Parts) else None,
+        groups=entry.groups,
     )
 
 

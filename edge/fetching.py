@@ -18,8 +18,9 @@ from edge.outbound import ruled, unruled
 from edge.policy.classes import Page, is_for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, usable_on_error
+from edge.policy.groups import invalidated_groups
 from edge.policy.invalidation import invalidated, is_unsafe
-from edge.policy.key import normal_escapes
+from edge.policy.key import normal_escapes, origin_of
 from edge.policy.keying import is_nobodys, spelled, variant_of
 from edge.policy.lookup import request_directives
 from edge.policy.partial import Lack, lack, named_by, to_ask
@@ -33,11 +34,11 @@ from edge.policy.validation import can_ask, selected_by, unconditional, with_con
 from edge.policy.vary import select
 from edge.position import Position
 from edge.proving import Proving, Verdict, unattended
-from edge.purge import Keys, Mark, PurgeLog
+from edge.purge import Groups, Keys, Mark, PurgeLog
 from edge.slicing import Slicing, identity
 from edge.store.content import Stored
 from edge.store.fill import Cut
-from edge.store.memory import MemoryStore, Sweep
+from edge.store.memory import SLICE, MemoryStore, Sweep
 from edge.upstream.collapse import (
     Excused,
     Failed,
@@ -148,7 +149,7 @@ class Fetching:
             heard = await self._for_one(x)
         except UpstreamError as error:
             if error.sent and is_unsafe(request.method) and self._may_outdate(x, x.key):
-                self.invalidate((x.key,))  # it may have been done all the same
+                self.invalidate(Keys((x.key,)))  # it may have been done all the same
             raise
         answer = heard.answer
         query = x.rules.key.query
@@ -158,7 +159,10 @@ class Fetching:
             if self._may_outdate(x, key := spelled(named, query))
         )
         if outdated:
-            self.invalidate(outdated)
+            self.invalidate(Keys(outdated))
+        groups = invalidated_groups(request, answer.status, answer.fields)
+        if groups:
+            self.invalidate(Groups(origin_of(x.key), frozenset(groups)))
         guarded = x.rules.guard and "cookie" in request.fields
         if request.method == "POST" and not guarded and "content-encoding" not in answer.fields:
             fresh = judge(request, answer.status, answer.fields, heard.timing, x.rules)
@@ -216,16 +220,16 @@ class Fetching:
     def strike(self, mark: Mark) -> Sweep:
         """Refuse from now on what `mark` strikes: what is stored, arriving, or still being asked for."""
         self.log.record(mark)
-        for entry in self.flights.all_filling():
-            if mark.strikes(entry.key, entry.site, entry.tags):
-                self.flights.leave(entry)
+        for entry in self.flights.struck(mark):
+            self.flights.leave(entry)
         return self._store.strike(mark, self._clock.monotonic())
 
-    def invalidate(self, keys: tuple[str, ...]) -> None:
-        """Forget what is stored or arriving under `keys`."""
-        sweep = self.strike(Keys(keys))
-        while not sweep.step(1000):
-            pass
+    def invalidate(self, mark: Mark) -> Sweep:
+        """Forget what `mark` strikes: all of it is refused from now on, much of it dropped behind."""
+        sweep = self.strike(mark)
+        if not sweep.step(SLICE):
+            self._on_background(sweep.finish())
+        return sweep
 
     def _flight(self, key: FlightKey, *, pinned: bool = False) -> Flight:
         return Flight(key, self.log.begin(), self._position(), pinned=pinned)

@@ -119,7 +119,7 @@ class Intake:
         else:
             content = Stored(None, Fill(0 if too_large else self._store.max_object), template)
         entry = _entry(flight, x, heard, fresh, content)
-        mark = self._log.struck(flight.order, entry.key, entry.site, entry.tags)
+        mark = self._log.struck(flight.order, entry)
         if mark is not None and not mark.soft:
             return NotStored.PURGED
         self._flights.note_shareable(x.group)
@@ -142,7 +142,7 @@ class Intake:
                     self._store.drop(stale)
                 return None
             content.complete()
-        mark = self._log.struck(flight.order, entry.key, entry.site, entry.tags)
+        mark = self._log.struck(flight.order, entry)
         if mark is not None and mark.soft:
             entry = replace(entry, freshness=fresh.expired_at(heard.timing.heard))
         if mark is None or mark.soft:
@@ -172,7 +172,7 @@ class Intake:
         entry = _entry(flight, x, whole, fresh, content.renewed())
         if [name for name, _ in entry.selection] == [name for name, _ in stale.selection]:
             entry = replace(entry, selection=stale.selection)
-        mark = self._log.struck(flight.order, entry.key, entry.site, entry.tags)
+        mark = self._log.struck(flight.order, entry)
         if mark is not None and not mark.soft:
             self._store.drop(stale)
             return NotStored.PURGED
@@ -203,7 +203,7 @@ class Intake:
             return
         if validator(entry) is None or not divisible(entry.fields):
             return
-        if self._log.struck(flight.order, entry.key, entry.site, entry.tags) is None:
+        if self._log.struck(flight.order, entry) is None:
             parts = Parts(size, sliced=False)
             self._store.put(replace(entry, content=parts))
             self._store.keep(parts, 0, fill.so_far())
@@ -213,7 +213,7 @@ class Intake:
     ) -> Entry | NotStored:
         """The entry of a body that comes in parts, stored at once; or why it may not be."""
         entry = _entry(flight, x, heard, fresh, content)
-        mark = self._log.struck(flight.order, entry.key, entry.site, entry.tags)
+        mark = self._log.struck(flight.order, entry)
         if mark is not None and not mark.soft:
             return NotStored.PURGED
         if mark is not None:

@@ -11,7 +11,7 @@ from edge.clock import Clock
 from edge.http.message import Answer, Fields, Request
 from edge.policy.key import key_of
 from edge.policy.rules import SiteRules
-from edge.purge import Mark
+from edge.purge import Mark, Names
 from edge.store.fill import Cut
 from edge.upstream.collapse import close
 from edge.upstream.contract import UpstreamError
@@ -76,7 +76,7 @@ class KeptPages:
         """A purge came."""
         now = self._clock.monotonic()
         for (site, path), kept in tuple(self._kept.items()):
-            if mark.strikes(key_of(kept.request), site, ()) and not mark.soft:
+            if mark.strikes(Names(key_of(kept.request), site)) and not mark.soft:
                 del self._kept[site, path]
             else:
                 self._kept[site, path] = replace(kept, due=now)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, Self
 
-from edge.policy.key import keys_of, located
+from edge.policy.key import keys_of, located, origin_of
 
 PurgeKind = Literal["url", "prefix", "tag", "site"]
 
@@ -27,6 +27,36 @@ class Purge:
     site: str | None = None
 
 
+class Bearer(Protocol):
+    """What a mark looks at: an entry, or its names."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def site(self) -> str: ...
+
+    @property
+    def tags(self) -> Collection[str]: ...
+
+    @property
+    def groups(self) -> Collection[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """By what an entry can be struck; in sets, for one that is asked about often and may have thousands."""
+
+    key: str
+    site: str
+    tags: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, bearer: Bearer) -> Self:
+        return cls(bearer.key, bearer.site, frozenset(bearer.tags), frozenset(bearer.groups))
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The entries stored under these keys."""
@@ -34,8 +64,8 @@ class Keys:
     keys: tuple[str, ...]
     soft: bool = False
 
-    def strikes(self, key: str, site: str, tags: Collection[str]) -> bool:
-        return key in self.keys
+    def strikes(self, one: Bearer) -> bool:
+        return one.key in self.keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +75,8 @@ class Prefix:
     begin: str
     soft: bool = False
 
-    def strikes(self, key: str, site: str, tags: Collection[str]) -> bool:
-        return key.startswith(self.begin)
+    def strikes(self, one: Bearer) -> bool:
+        return one.key.startswith(self.begin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +87,20 @@ class Tag:
     site: str | None = None
     soft: bool = False
 
-    def strikes(self, key: str, site: str, tags: Collection[str]) -> bool:
-        return (self.site is None or self.site == site) and self.tag in tags
+    def strikes(self, one: Bearer) -> bool:
+        return (self.site is None or self.site == one.site) and self.tag in one.tags
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The entries of one origin that belong to any of `groups` (RFC 9875 §3)."""
+
+    origin: str
+    groups: frozenset[str]
+    soft: bool = False
+
+    def strikes(self, one: Bearer) -> bool:
+        return not self.groups.isdisjoint(one.groups) and origin_of(one.key) == self.origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +110,15 @@ class Site:
     site: str
     soft: bool = False
 
-    def strikes(self, key: str, site: str, tags: Collection[str]) -> bool:
-        return site == self.site
+    def strikes(self, one: Bearer) -> bool:
+        return one.site == self.site
 
 
 def _as_is(key: str) -> str:
     return key
 
 
-Mark = Keys | Prefix | Tag | Site
+Mark = Keys | Prefix | Tag | Groups | Site
 
 
 def mark_of(purge: Purge, site_named: str, spell: Callable[[str], str] = _as_is) -> Mark:
@@ -102,9 +144,14 @@ def mark_of(purge: Purge, site_named: str, spell: Callable[[str], str] = _as_is)
                 )
             return Prefix(begin, purge.soft)
         case "tag":
-            return Tag(purge.value, purge.site, purge.soft)
+            return Tag(_as_in_fields(purge.value), purge.site, purge.soft)
         case "site":
             return Site(site_named, purge.soft)
+
+
+def _as_in_fields(tag: str) -> str:
+    """`tag` as it stands in a field that was read as latin-1 (edge.http.message.Fields)."""
+    return tag if tag.isascii() else tag.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
 class PurgeLog:
@@ -154,14 +201,18 @@ class PurgeLog:
                 self._forget(half)
         return self.order
 
-    def struck(self, order: int, key: str, site: str, tags: Collection[str]) -> Mark | None:
-        """The mark that forbids to store what was filled since `order`: a hard one if there is any."""
+    def struck(self, order: int, one: Bearer) -> Mark | None:
+        """The mark that forbids to store `one`, filled since `order`: a hard one if there is any."""
         if order < self._floor:
-            return Site(site)
+            return Site(one.site)
+        first = bisect_right(self._orders, order)
+        if first == len(self._marks):
+            return None
+        names = Names.of(one)
         soft: Mark | None = None
-        for at in range(bisect_right(self._orders, order), len(self._marks)):
+        for at in range(first, len(self._marks)):
             mark = self._marks[at]
-            if mark.strikes(key, site, tags):
+            if mark.strikes(names):
                 if not mark.soft:
                     return mark
                 soft = mark

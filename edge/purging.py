@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -13,11 +12,9 @@ from edge.policy.keying import spelled
 from edge.policy.rules import SiteRules
 from edge.position import Position
 from edge.purge import Mark, Purge, mark_of
-from edge.store.memory import MemoryStore, Sweep
+from edge.store.memory import MemoryStore
 
 logger = logging.getLogger("tepi.edge")
-
-SWEEP = 2000  # entries that a purge drops in one go; the rest is refused at once and dropped behind
 
 
 class Purging:
@@ -46,10 +43,8 @@ class Purging:
             return self._store.count(mark)
         if site:
             self._fetching.proving.proofs.forget(site)
-        sweep = self._fetching.strike(mark)
+        sweep = self._fetching.invalidate(mark)
         self._on_mark(mark)
-        if not sweep.step(SWEEP):
-            self._on_background(_finish(sweep))
         logger.info(
             "purged",
             extra={
@@ -73,11 +68,3 @@ class Purging:
             return value
         rules = self._sites(host_name(value.lower()))
         return value if rules is None else rules.name
-
-
-async def _finish(sweep: Sweep) -> None:
-    """Drop what a large purge found, a slice at a time."""
-    done = False
-    while not done:
-        done = sweep.step(SWEEP)
-        await asyncio.sleep(0)

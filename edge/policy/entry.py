@@ -50,6 +50,7 @@ class Entry:
     last_modified: int | None
     date: int
     tags: tuple[str, ...]
+    groups: tuple[str, ...]  # RFC 9875
     for_authorized: bool  # may answer requests with credentials (§3.5)
     content: Content
     order: int

@@ -29,6 +29,12 @@ def url_of(key: str) -> str:
     return f"{scheme}://{located}"
 
 
+def origin_of(key: str) -> str:
+    """The origin of what a key stands for: scheme, host and port (RFC 9110 §4.3.1)."""
+    place, _, scheme = key.partition(_BETWEEN)
+    return f"{scheme}://{place.partition('/')[0]}"
+
+
 def host_name(host: str) -> str:
     """`host` less its port."""
     name, colon, port = host.rpartition(":")

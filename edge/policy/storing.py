@@ -17,6 +17,7 @@ from edge.policy.freshness import (
     governing,
     response_date,
 )
+from edge.policy.groups import groups_of
 from edge.policy.key import key_of, same_origin_key
 from edge.policy.keying import VARIANT
 from edge.policy.reasons import NotStored
@@ -168,6 +169,7 @@ def make_entry(
         last_modified=None if modified is None else parse_date(modified),
         date=response_date(fields, timing),
         tags=tags_of(fields),
+        groups=groups_of(fields),
         for_authorized=_for_authorized(directives),
         content=content,
         order=order,

@@ -10,7 +10,7 @@ from edge.http.message import Fields
 TAG_FIELDS = ("cache-tag", "surrogate-key", "xkey", "x-magento-tags")
 # CDN-Cache-Control stays: it speaks to every CDN on the way, and another may stand before us (RFC 9213 §3.1).
 HIDDEN_FIELDS = frozenset({*TAG_FIELDS, "surrogate-control", "tepi-cache-control", "tepi-surrogate-control"})
-_SEPARATOR = re.compile(r"[,\s]+")
+_SEPARATOR = re.compile(r"[,\s]+", re.ASCII)  # bytes beyond ASCII are parts of letters
 
 
 def tags_of(fields: Fields) -> tuple[str, ...]:

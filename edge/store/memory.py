@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -9,7 +10,8 @@ from itertools import islice
 from sortedcontainers import SortedDict
 
 from edge.policy.entry import Entry
-from edge.purge import Keys, Mark, Prefix, Site, Tag
+from edge.policy.key import origin_of
+from edge.purge import Groups, Keys, Mark, Prefix, Site, Tag
 from edge.store.content import Stored
 from edge.store.eviction import Sieve, Slot
 from edge.store.index import NameIndex
@@ -20,6 +22,7 @@ ENTRY_OVERHEAD = 2_600
 LINE_OVERHEAD = 190
 TAG_OVERHEAD = 150
 PIECE_OVERHEAD = 500  # of each piece of a body that is here in parts
+SLICE = 2000  # entries that a sweep strikes before others have their turn
 VARIANTS = 200  # of one key; the oldest goes when another comes
 _END = "\U0010ffff"
 
@@ -42,6 +45,7 @@ class MemoryStore:
         self._slots: dict[Entry, Slot] = {}
         self._sites: dict[str, dict[Entry, None]] = {}
         self._tags: dict[str, NameIndex] = {}  # site -> tag -> entries
+        self._groups: dict[str, NameIndex] = {}  # origin -> group -> entries
         self._queue = Sieve()
         self._sweeps: list[Sweep] = []
 
@@ -94,10 +98,9 @@ class MemoryStore:
         self._slots[entry] = slot
         self._keys.setdefault(entry.key, []).append(entry)
         self._sites.setdefault(entry.site, {})[entry] = None
-        if entry.tags:
-            tags = self._tags.setdefault(entry.site, NameIndex())
-            for tag in entry.tags:
-                tags.add(tag, entry)
+        _index(self._tags, entry.site, entry.tags, entry)
+        if entry.groups:
+            _index(self._groups, origin_of(entry.key), entry.groups, entry)
         self._queue.add(slot)
         self.size += size
         return True
@@ -204,12 +207,9 @@ class MemoryStore:
         del of_site[entry]
         if not of_site:
             del self._sites[entry.site]
-        if entry.tags:
-            tags = self._tags[entry.site]
-            for tag in entry.tags:
-                tags.discard(tag, entry)
-            if not tags:
-                del self._tags[entry.site]
+        _forget(self._tags, entry.site, entry.tags, entry)
+        if entry.groups:
+            _forget(self._groups, origin_of(entry.key), entry.groups, entry)
 
     def _release(self, parts: Parts) -> None:
         """Forget the pieces of a body whose entry has gone."""
@@ -239,6 +239,8 @@ class MemoryStore:
             case Tag():
                 sites = self._tags if mark.site is None else (mark.site,)
                 return sum(self._tags[site].count(mark.tag) for site in sites if site in self._tags)
+            case Groups():
+                return len(self._in_groups(mark))
             case Site():
                 return len(self._sites.get(mark.site, ()))
 
@@ -262,8 +264,17 @@ class MemoryStore:
                 for site in sites:
                     if site in self._tags:
                         yield from self._tags[site].find(mark.tag)
+            case Groups():
+                yield from self._in_groups(mark)
             case Site():
                 yield from self._sites.get(mark.site, ())
+
+    def _in_groups(self, mark: Groups) -> dict[Entry, None]:
+        """Each entry once, however many of the groups it belongs to."""
+        groups = self._groups.get(mark.origin)
+        if groups is None:
+            return {}
+        return dict.fromkeys(entry for name in mark.groups for entry in groups.find(name))
 
     def _within(self, mark: Prefix) -> Iterator[str]:
         return iter(self._keys.irange(mark.begin, mark.begin + _END))
@@ -325,11 +336,34 @@ class Sweep:
         self._store.end(self)
         return True
 
+    async def finish(self) -> None:
+        """Strike what is left, a slice at a time."""
+        done = False
+        while not done:
+            done = self.step(SLICE)
+            await asyncio.sleep(0)
+
     def _strike(self, entry: Entry) -> None:
         if not self._mark.soft:
             self._store.drop(entry)
         elif self._store.holds(entry):
             self._store.soften(entry, self._now)
+
+
+def _index(indexes: dict[str, NameIndex], of: str, names: tuple[str, ...], entry: Entry) -> None:
+    if names:
+        index = indexes.setdefault(of, NameIndex())
+        for name in names:
+            index.add(name, entry)
+
+
+def _forget(indexes: dict[str, NameIndex], of: str, names: tuple[str, ...], entry: Entry) -> None:
+    if names:
+        index = indexes[of]
+        for name in names:
+            index.discard(name, entry)
+        if not index:
+            del indexes[of]
 
 
 def weigh(entry: Entry) -> int:
@@ -338,4 +372,5 @@ def weigh(entry: Entry) -> int:
     bodies = content.weight if isinstance(content, Stored) else 0
     texts = len(entry.key) + sum(len(name) + len(value) + LINE_OVERHEAD for name, value in entry.fields.lines)
     selecting = sum(len(name) + len(value or "") + LINE_OVERHEAD for name, value in entry.selection)
-    return ENTRY_OVERHEAD + bodies + texts + selecting + sum(len(tag) + TAG_OVERHEAD for tag in entry.tags)
+    names = sum(len(name) + TAG_OVERHEAD for name in (*entry.tags, *entry.groups))
+    return ENTRY_OVERHEAD + bodies + texts + selecting + names

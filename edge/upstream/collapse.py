@@ -12,6 +12,7 @@ from edge.policy.entry import Entry
 from edge.policy.reasons import NotStored
 from edge.policy.vary import Selection
 from edge.position import Position
+from edge.purge import Mark, Names
 from edge.store.content import Stored
 from edge.store.fill import Fill, Lagged, Reader
 from edge.upstream.contract import UpstreamError
@@ -150,7 +151,7 @@ class Flights:
 
     def __init__(self, shy_limit: int = 10_000) -> None:
         self._aloft: dict[FlightKey, Flight] = {}
-        self._filling: dict[str, list[Entry]] = {}
+        self._filling: dict[str, dict[Entry, Names]] = {}
         self._shy: dict[str, tuple[float, NotStored, str]] = {}
         self._shy_limit = shy_limit
 
@@ -177,19 +178,24 @@ class Flights:
 
     def join(self, entry: Entry) -> None:
         """Let others follow `entry`'s body."""
-        self._filling.setdefault(entry.key, []).append(entry)
+        self._filling.setdefault(entry.key, {})[entry] = Names.of(entry)
 
     def leave(self, entry: Entry) -> None:
         """Nobody new may follow `entry`'s body."""
         entries = self._filling.get(entry.key)
         if entries is not None and entry in entries:
-            entries.remove(entry)
+            del entries[entry]
             if not entries:
                 del self._filling[entry.key]
 
-    def all_filling(self) -> list[Entry]:
-        """Every entry whose body is arriving."""
-        return [entry for entries in self._filling.values() for entry in entries]
+    def struck(self, mark: Mark) -> list[Entry]:
+        """The entries whose bodies are arriving that `mark` strikes."""
+        return [
+            entry
+            for entries in self._filling.values()
+            for entry, names in entries.items()
+            if mark.strikes(names)
+        ]
 
     def why_shy(self, group: str, now: float) -> tuple[NotStored, str] | None:
         """Why answers of `group` lately proved unshareable, so that waiting for one would only cost time."""

@@ -18,7 +18,7 @@ import httptools
 from edge.http.message import Body, Fields, Line
 
 HIGH_WATER = 256 * 1024  # bytes read ahead of whoever takes the body
-MAX_HEAD = 64 * 1024  # bytes of status line and fields, interim answers included
+MAX_HEAD = 256 * 1024  # bytes of status line and fields, interim answers included: tags come in thousands
 
 Kind = Literal["closed", "reset", "cut", "protocol"]
 

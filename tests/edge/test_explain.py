@@ -49,6 +49,7 @@ async def test_a_hit_tells_of_every_stored_variant() -> None:
         "tags": ["kopi", "gayo"],
         "etag": '"1"',
         "parts": None,
+        "groups": [],
     }
     assert (second["selected"], second["vary"]) == (False, {"foo": "2"})
     freshness = next(step for step in told["steps"] if step["step"] == "freshness")  # type: ignore[union-attr, index]

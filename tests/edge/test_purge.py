@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edge.http.message import Answer, Fields, Request
 from edge.policy.rules import SiteRules
 from edge.position import ALONE
-from edge.purge import Keys, Prefix, Purge, PurgeLog, Site, Tag, mark_of
+from edge.purge import Keys, Names, Prefix, Purge, PurgeLog, Site, Tag, mark_of
 from tests.edge.stage import Reply, Stage, answer, confirming, make_request
 
 
@@ -22,6 +22,10 @@ def tagged(request: Request) -> Answer:
         cache_tag=f"all, page-{request.path[1:]}",
         etag=f'"{request.path}"',
     )
+
+
+def named(*tags: str) -> Names:
+    return Names("k", "s", frozenset(tags))
 
 
 async def stored(stage: Stage, *paths: str) -> None:
@@ -258,10 +262,10 @@ def test_the_log_forgets_when_no_older_fill_is_under_way() -> None:
     log = PurgeLog()
     order = log.begin()
     log.record(Tag("t"))
-    assert log.struck(order, "k", "s", ("t",)) == Tag("t")
-    assert log.struck(order, "k", "s", ("u",)) is None
+    assert log.struck(order, named("t")) == Tag("t")
+    assert log.struck(order, named("u")) is None
     log.end(order)
-    assert log.struck(order, "k", "s", ("t",)) is None
+    assert log.struck(order, named("t")) is None
 
 
 def test_a_hard_purge_outweighs_a_soft_one() -> None:
@@ -270,7 +274,7 @@ def test_a_hard_purge_outweighs_a_soft_one() -> None:
     log.record(Tag("t", soft=True))
     log.record(Site("s"))
     log.record(Tag("t", soft=True))
-    assert log.struck(order, "k", "s", ("t",)) == Site("s")
+    assert log.struck(order, named("t")) == Site("s")
 
 
 def test_a_log_that_overflows_strikes_what_it_cannot_vouch_for() -> None:
@@ -279,8 +283,8 @@ def test_a_log_that_overflows_strikes_what_it_cannot_vouch_for() -> None:
     for number in range(11):
         log.record(Tag(f"t{number}"))
     young = log.begin()
-    assert log.struck(old, "k", "s", ()) is not None
-    assert log.struck(young, "k", "s", ()) is None
+    assert log.struck(old, named()) is not None
+    assert log.struck(young, named()) is None
 
 
 @given(
@@ -301,4 +305,4 @@ def test_a_fill_is_struck_by_exactly_the_purges_since_its_beginning(script: list
                 since.add(word)
         for order, since in fills:
             for tag in "ab":
-                assert (log.struck(order, "k", "s", (tag,)) is not None) == (tag in since)
+                assert (log.struck(order, named(tag)) is not None) == (tag in since)

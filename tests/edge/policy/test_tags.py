@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import perf_counter
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,8 +24,14 @@ def test_tags_of_several_fields_and_lines_are_joined_each_once() -> None:
     assert set(TAG_FIELDS) < HIDDEN_FIELDS
 
 
-def test_thousands_of_tags_cost_no_more_than_their_length() -> None:
-    value = Fields([("Cache-Tag", ",".join(f"product-{number}" for number in range(20_000)))])
-    began = perf_counter()
-    assert len(tags_of(value)) == 20_000
-    assert perf_counter() - began < 1
+def test_thousands_of_tags_are_read_whether_in_one_line_or_in_as_many() -> None:
+    tags = tuple(f"product-{number}" for number in range(20_000))
+    assert tags_of(Fields([("X-Magento-Tags", ",".join(tags))])) == tags
+    assert tags_of(Fields(("xkey", tag) for tag in tags)) == tags
+
+
+def test_letters_beyond_ascii_are_parts_of_tags() -> None:
+    field = "voilà,été".encode().decode(
+        "latin-1"
+    )  # as the bytes of a field are read: à ends with a no-break space
+    assert tags_of(Fields([("Cache-Tag", field)])) == ("voilà".encode().decode("latin-1"), "Ã©tÃ©")

@@ -17,7 +17,7 @@ from edge.policy.key import key_of
 from edge.policy.rules import SiteRules
 from edge.policy.storing import judge, make_entry
 from edge.position import ALONE
-from edge.purge import Keys, Mark, Prefix, Site, Tag
+from edge.purge import Groups, Keys, Mark, Prefix, Site, Tag
 from edge.store.content import Stored
 from edge.store.memory import MemoryStore, weigh
 from tests.edge.stage import T0, make_request
@@ -33,6 +33,7 @@ def entry(
     tags: tuple[str, ...] = (),
     site: str = "shop",
     foo: str | None = None,
+    groups: tuple[str, ...] = (),
 ) -> Entry:
     """An entry as the pipeline makes them, with the fields of an ordinary answer."""
     request = make_request(path, {} if foo is None else {"Foo": foo})
@@ -48,6 +49,8 @@ def entry(
         lines.append(("Vary", "Foo"))
     if tags:
         lines.append(("Cache-Tag", ",".join(tags)))
+    if groups:
+        lines.append(("Cache-Groups", ", ".join(f'"{group}"' for group in groups)))
     answer = Answer(200, Fields((str(name), bytes(value, "ascii").decode()) for name, value in lines))
     fresh = judge(request, 200, answer.fields, TIMING, RULES)
     assert isinstance(fresh, Freshness)
@@ -177,9 +180,24 @@ class StoreAgainstModel(RuleBasedStateMachine):
         self.store = MemoryStore(60_000, 20_000)
         self.known: list[Entry] = []
 
-    @rule(path=PATHS, tags=TAGS, site=SITES, size=st.integers(0, 9000), foo=st.sampled_from([None, "1", "2"]))
-    def put(self, path: str, tags: tuple[str, ...], site: str, size: int, foo: str | None) -> None:
-        one = entry(path, size=size, tags=tags, site=site, foo=foo)
+    @rule(
+        path=PATHS,
+        tags=TAGS,
+        groups=TAGS,
+        site=SITES,
+        size=st.integers(0, 9000),
+        foo=st.sampled_from([None, "1", "2"]),
+    )
+    def put(
+        self,
+        path: str,
+        tags: tuple[str, ...],
+        groups: tuple[str, ...],
+        site: str,
+        size: int,
+        foo: str | None,
+    ) -> None:
+        one = entry(path, size=size, tags=tags, site=site, foo=foo, groups=groups)
         assert self.store.put(one)
         self.known = [
             other for other in self.known if (other.key, other.selection) != (one.key, one.selection)
@@ -200,13 +218,17 @@ class StoreAgainstModel(RuleBasedStateMachine):
         mark=st.one_of(
             st.builds(Tag, st.sampled_from("xyz"), st.one_of(st.none(), SITES), st.booleans()),
             st.builds(Site, SITES, st.booleans()),
+            st.builds(
+                Groups,
+                st.sampled_from(["http://shop.test", "https://shop.test"]),
+                st.frozensets(st.sampled_from("xyz"), min_size=1),
+                st.booleans(),
+            ),
             st.builds(Prefix, st.sampled_from(["shop.test/", "shop.test/a"]), st.booleans()),
         )
     )
     def purge(self, mark: Mark) -> None:
-        struck = [
-            one for one in self.known if self.store.holds(one) and mark.strikes(one.key, one.site, one.tags)
-        ]
+        struck = [one for one in self.known if self.store.holds(one) and mark.strikes(one)]
         assert self.store.count(mark) == len(struck)
         sweep = self.store.strike(mark, 1.0)
         assert sweep.found == len(struck)
