@@ -77,7 +77,9 @@ class Memos:
         """Makes a memo of `answer` to `request`, written under `head`; False if it can't be one."""
         entry, body, outcome = ticket.entry, answer.body, answer.outcome
         looked_at = ticket.looked_at()
-        if entry is None or not isinstance(body, bytes) or outcome.verdict != "hit" or looked_at - PLACE:
+        if entry is None or not isinstance(body, bytes) or looked_at - PLACE:
+            return False
+        if outcome.verdict != "hit" or outcome.fwd is not None:  # who waited for another's fetch is told so
             return False
         if not _is_everybodys(entry, answer):
             return False

@@ -101,7 +101,7 @@ class Pipeline:
         self.proving = self._fetching.proving
         self.forms = Forms(self._fetching.ask, clock)
         self._ruling = Ruling(self._through, clock)
-        self._purging = Purging(sites, store, self._fetching, on_background, self._ruling.pages.strike)
+        self._purging = Purging(sites, store, self._fetching, self._ruling.pages.strike)
 
     async def handle(self, request: Request, within: Within | None = None) -> Answer:
         """Answer `request`; never raises but for cancellation, and Unfit if it is for a part of a page."""

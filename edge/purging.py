@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from edge.fetching import Fetching
 from edge.policy.key import host_name
@@ -25,7 +24,6 @@ class Purging:
         sites: Callable[[str], SiteRules | None],
         store: MemoryStore,
         fetching: Fetching,
-        on_background: Callable[[Coroutine[Any, Any, None]], None],
         on_mark: Callable[[Mark], None],
     ) -> None:
         """`on_mark` is told of each purge beside the store."""
@@ -33,7 +31,6 @@ class Purging:
         self._sites = sites
         self._store = store
         self._fetching = fetching
-        self._on_background = on_background
 
     async def purge(self, purge: Purge, at: Position, *, dry_run: bool = False) -> int:
         """Forget what matches; the number of entries found. Raises ValueError for a value that is no URL."""

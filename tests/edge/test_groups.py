@@ -6,7 +6,10 @@ import asyncio
 
 from edge.http.message import Answer, Request
 from edge.purge import Groups
+from tests.edge.nodes import node
 from tests.edge.stage import Reply, Stage, answer, confirming, make_request
+from tests.edge.wires import Heard, origin
+from tests.edge.wires import answer as wire_answer
 
 
 def shop(request: Request) -> Answer:
@@ -131,3 +134,18 @@ async def test_explain_names_the_groups() -> None:
     await stage.ask("/1?news,home")
     (variant,) = (await stage.pipeline.explain(make_request("/1?news,home"))).variants
     assert variant.groups == ("news", "home")
+
+
+async def test_what_is_replayed_without_asking_the_pipeline_is_struck_before_the_client_is_answered() -> None:
+    async def script(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        field = "Cache-Groups" if heard.method == "GET" else "Cache-Group-Invalidation"
+        writer.write(wire_answer(b"x", "200 OK", "Cache-Control: max-age=60", f'{field}: "news"'))
+
+    async with origin(script) as behind, node(behind.url) as edge, edge.visit() as visit:
+        for _ in range(3):
+            assert (await visit.get("/1")).status == 200
+        assert (len(behind.heard), edge.running.lanes["http"].answers) == (1, 1)
+        visit.say("POST", "/buy", b"x")
+        assert (await visit.hear()).status == 200
+        await visit.get("/1")
+        assert [heard.target for heard in behind.heard] == ["/1", "/buy", "/1"]

@@ -29,6 +29,12 @@ def test_at_least_32_groups_of_32_characters_are_kept() -> None:
     assert groups_of(Fields([("Cache-Groups", written(names))])) == tuple(names)
 
 
+def test_as_many_can_be_outdated_at_once() -> None:
+    names = [f"{number:032}" for number in range(500)]
+    fields = Fields([("Cache-Group-Invalidation", written(names))])
+    assert invalidated_groups(make_request(method="POST"), 200, fields) == tuple(names)
+
+
 @pytest.mark.parametrize(
     ("value", "names"),
     [
