@@ -64,6 +64,10 @@ class CacheDefaults(Table):
         False,
         description="Let visitors force a revalidation (no-cache, max-age or min-fresh in a request).",
     )
+    early_hints: bool = Field(
+        True,
+        description="Tell browsers what a stale page links to while the origin is asked about it (RFC 8297).",
+    )
     share_set_cookie: bool = Field(
         False,
         description="Store answers with their cookies: only for sites whose cookies are nobody's own.",
@@ -185,6 +189,7 @@ class Site(Table):
             stale_if_error=self.cache.stale_if_error,
             stale_if_unreachable=self.cache.stale_if_unreachable,
             obey_reload=self.cache.obey_reload,
+            early_hints=self.cache.early_hints,
             key=own.key.rules(),
             classes=class_rules(own.never, own.files, own.bypass_cookies, own.pages),
             compression=Compression(

@@ -28,6 +28,7 @@ from edge.policy.classes import classify, parting
 from edge.policy.course import Onward, course
 from edge.policy.decisions import Complete, Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
+from edge.policy.hints import early_hints, hinted
 from edge.policy.key import host_name, key_of
 from edge.policy.keying import keyed
 from edge.policy.lookup import lookup
@@ -167,6 +168,8 @@ class Pipeline:
                     self._fetching.refresh(x, entry)
                     answer = await self._served(x, entry, stale_reason)
                 case Revalidate(entry, reason):
+                    if waited is None and x.asked.on_interim is not None:
+                        self._hint(x, entry, reason)
                     answer, alone = await self._forwarded(x, reason, entry, alone=alone)
                 case Complete(entry, lacks):
                     reason = MissReason.PARTIAL
@@ -182,6 +185,14 @@ class Pipeline:
             if answer is not None:
                 return answer if waited is None else _waited(answer, decision, waited)
             waited = reason or waited
+
+    def _hint(self, x: Exchange, entry: Entry, reason: RevalidateReason) -> None:
+        """Tell a browser that has to wait what `entry` links to (RFC 8297)."""
+        if x.asked.on_interim is not None and early_hints(x.asked, entry, reason, x.rules):
+            shown = Answer(entry.status, entry.fields)
+            found = hinted(dressed(shown, x.asked, x.rules).fields)
+            if found:
+                x.asked.on_interim(103, found)
 
     def _decide(self, x: Exchange) -> Decision:
         entries = self._fetching.candidates(x.key)

@@ -201,6 +201,7 @@ class SiteRules:
     `stale_while_revalidate` and `stale_if_error` (seconds) hold for answers that do not say themselves
     (RFC 5861); `stale_if_unreachable` likewise, while no origin can be reached at all (RFC 9111 §4.2.4).
     `obey_reload` lets clients force a revalidation (no-cache, max-age, min-fresh in requests).
+    `early_hints` tells browsers what a stale page links to while they wait (RFC 8297).
     `commerce_prefix` is the path under which the commerce origin answers, or None.
     `platform` names the pack of rules that the site's own add to, and its version, or None.
     `share_set_cookie` stores answers with Set-Cookie, cookie and all, if they are explicitly cacheable.
@@ -217,6 +218,7 @@ class SiteRules:
     stale_if_error: int = 0
     stale_if_unreachable: int = 86_400
     obey_reload: bool = False
+    early_hints: bool = True
     compression: Compression = Compression()
     key: KeyRules = KeyRules()
     classes: ClassRules = ClassRules()
