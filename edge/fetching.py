@@ -152,16 +152,14 @@ class Fetching:
                 self.invalidate(Keys((x.key,)))  # it may have been done all the same
             raise
         answer = heard.answer
-        query = x.rules.key.query
         outdated = tuple(
             key
             for named in invalidated(request, answer.status, answer.fields)
-            if self._may_outdate(x, key := spelled(named, query))
+            if self._may_outdate(x, key := spelled(named, x.rules.key.query))
         )
         if outdated:
             self.invalidate(Keys(outdated))
-        groups = invalidated_groups(request, answer.status, answer.fields)
-        if groups:
+        if groups := invalidated_groups(request, answer.status, answer.fields):
             self.invalidate(Groups(origin_of(x.key), frozenset(groups)))
         guarded = x.rules.guard and "cookie" in request.fields
         if request.method == "POST" and not guarded and "content-encoding" not in answer.fields:
@@ -217,16 +215,12 @@ class Fetching:
         finally:
             self.log.end(flight.order)
 
-    def strike(self, mark: Mark) -> Sweep:
+    def invalidate(self, mark: Mark) -> Sweep:
         """Refuse from now on what `mark` strikes: what is stored, arriving, or still being asked for."""
         self.log.record(mark)
         for entry in self.flights.struck(mark):
             self.flights.leave(entry)
-        return self._store.strike(mark, self._clock.monotonic())
-
-    def invalidate(self, mark: Mark) -> Sweep:
-        """Forget what `mark` strikes: all of it is refused from now on, much of it dropped behind."""
-        sweep = self.strike(mark)
+        sweep = self._store.strike(mark, self._clock.monotonic())
         if not sweep.step(SLICE):
             self._on_background(sweep.finish())
         return sweep
