@@ -204,7 +204,7 @@ class Pipeline:
         answer = await self._delivered(x, entry)
         if answer is None:
             return None
-        if reason is None and x.asked.on_hit is not None:
+        if reason is None and x.asked.on_hit is not None and not _is_in_pieces(entry):
             x.asked.on_hit(entry)
         age, ttl = self._age_and_ttl(entry)
         verdict = "hit" if reason is None else "stale"
@@ -442,6 +442,11 @@ class Pipeline:
         """Entries filled before now must be revalidated before their next use (after a snapshot)."""
         self._fetching.trusted = self._fetching.log.advance()
         self._store.epoch += 1
+
+
+def _is_in_pieces(entry: Entry) -> bool:
+    """Whether `entry` is put together for each visitor, so that no two get the same."""
+    return isinstance(entry.content, Stored) and entry.content.template is not None
 
 
 def _exchange(request: Request, rules: SiteRules, started: float, within: Within | None = None) -> Exchange:
