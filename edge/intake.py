@@ -183,7 +183,12 @@ class Intake:
         return entry
 
     def freshen_by_head(self, flight: Flight, x: Exchange, heard: Heard) -> None:
-        """Renew each answer that a HEAD's 200 describes, drop those it does not (§4.3.5)."""
+        """Renew each answer that a HEAD's 200 describes, drop those it does not (§4.3.5).
+
+        With a cookie it says nothing of what others may have.
+        """
+        if not x.rules.share_set_cookie and any(name in heard.answer.fields for name in COOKIES):
+            return
         for entry in could_answer(x.request, self._store.get(x.key)):
             if entry.status != 200:
                 continue

@@ -273,3 +273,18 @@ async def test_a_posts_answer_stands_for_get_if_it_says_that_it_is_the_same() ->
     assert (await stage.ask(method="POST", body=b"x")).body == b"made"
     reply = await stage.ask()
     assert (reply.verdict, reply.body) == ("hit", b"made")
+
+
+async def test_what_a_head_says_with_a_cookie_renews_nothing() -> None:
+    """Or one visitor's page, kept only to be confirmed for him, would become everybody's."""
+
+    def script(request: Request) -> Answer:
+        who = (request.fields.get("cookie") or "").encode()
+        if request.method == "HEAD":
+            return answer(cache_control="max-age=60", set_cookie="seen=1", body=who)
+        return answer(cache_control="no-cache, max-age=60", etag=f'"{who.decode()}"', body=who)
+
+    stage = Stage(script)
+    await stage.ask(fields={"Cookie": "ani"})
+    await stage.ask(fields={"Cookie": "ani"}, method="HEAD")
+    assert (await stage.ask(fields={"Cookie": "budi"})).body == b"budi"
