@@ -228,7 +228,13 @@ def _build(config: EdgeConfig, identity: Identity | None, database: Database) ->
         identity=IDENTITY,
     )
     telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received, pipeline.counts)
-    node = Node(sites, pipeline, Certificates(), lambda: edge.figures())
+    node = Node(
+        sites,
+        pipeline,
+        Certificates(),
+        lambda: edge.figures(),
+        locate=lambda address: _found(database, address),
+    )
     if identity is not None and config.control is not None:
         node.fetch_certificate = _certificates_from(config.control.url, identity)
         node.keys = Path(config.state) / "certificates"
@@ -347,8 +353,7 @@ def _locate(sites: Sites, database: Database) -> Callable[[str, str, str], Clien
         prefix = rules.commerce_prefix
         if not rules.by_country and (prefix is None or not covers(prefix, path)):
             return None
-        location = database.find(address)
-        return Client(address, country=location.country, asn=location.asn)
+        return _found(database, address)
 
     return locate
 
@@ -359,6 +364,11 @@ def _place(database: Database) -> Callable[[str], Place]:
         return location.country, location.asn
 
     return place
+
+
+def _found(database: Database, address: str) -> Client:
+    location = database.find(address)
+    return Client(address, country=location.country, asn=location.asn)
 
 
 def _certificates_from(url: str, identity: Identity) -> Callable[[str], Any]:

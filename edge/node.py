@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
@@ -13,10 +13,10 @@ from pydantic import Field, ValidationError
 from edge.config import Site
 from edge.guard import head
 from edge.guard.refusal import Refusal
-from edge.http.message import Fields, Request
+from edge.http.message import LOCAL, Client, Fields, Request
 from edge.identity import write_private
 from edge.journal import Document, Event, Snapshot
-from edge.notation import Table
+from edge.notation import IpAddress, Table
 from edge.pipeline import Pipeline
 from edge.position import ALONE, Position
 from edge.problems import Refused, problems_of
@@ -50,6 +50,7 @@ class ExplainBody(Table):
     url: str = Field(min_length=1, max_length=8192, description="An absolute URL.")
     method: str = Field("GET", min_length=1, max_length=32, description="The request's method.")
     fields: dict[str, str] = Field({}, description="The request's fields.")
+    client: IpAddress = Field(LOCAL.address, description="The visitor's address.")
 
     def request(self) -> Request:
         """The same as a request. Raises Refused."""
@@ -66,6 +67,8 @@ class ExplainBody(Table):
 class Node:
     """What a node does with what it is told; edge.agent.Applies for one that has a control.
 
+    `locate` says where an address is.
+
     `fetch_certificate` gets a certificate and its key from control; they are kept in `keys`, so that HTTPS
     works when control is away.
     """
@@ -76,6 +79,7 @@ class Node:
     figures: Callable[[], dict[str, Any]]
     fetch_certificate: FetchCertificate | None = None
     keys: Path | None = None
+    locate: Callable[[str], Client] = Client
     position: Position = ALONE
 
     # What control says (edge.agent.Applies) -----------------------------------------------------
@@ -150,8 +154,13 @@ class Node:
 
     async def explain(self, document: Document) -> dict[str, object]:
         """What a request would meet, without sending it. Raises ValueError."""
-        told = await self.pipeline.explain(_parsed(ExplainBody, document).request())
-        return told.as_json()
+        body = _parsed(ExplainBody, document)
+        request = replace(body.request(), client=self.locate(body.client))
+        return (await self.pipeline.explain(request)).as_json()
+
+    def closed(self) -> list[str]:
+        """The sites that are closed for maintenance: a purge there is carried out, and nobody sees it."""
+        return [site.name for site in self.sites.all() if site.maintenance and site.maintenance.enabled]
 
     # The steps ----------------------------------------------------------------------------------
 

@@ -59,6 +59,13 @@ def parse_size(value: object) -> int:
     raise ValueError('a number of bytes, or text like "256MiB"')
 
 
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("an IPv4 or IPv6 address") from None
+
+
 def parse_network(value: object) -> Network:
     """`10.0.0.0/8`, `2001:db8::/32` or a single address. Raises ValueError."""
     if isinstance(value, Network):
@@ -141,6 +148,7 @@ Cidr = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]}),
 ]
+IpAddress = Annotated[str, AfterValidator(_address)]
 Name = Annotated[str, AfterValidator(_name)]
 Host = Annotated[str, AfterValidator(parse_host)]
 Prefix = Annotated[str, AfterValidator(_path_prefix)]

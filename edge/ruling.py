@@ -118,10 +118,11 @@ class Ruling:
 def dressed(answer: Answer, request: Request, rules: SiteRules | None) -> Answer:
     """`answer` to `request` with the fields that the rules have every answer bear."""
     traffic = None if rules is None else rules.traffic
-    if traffic is None or not answer_rules(request, answer.status, traffic):
+    found = () if traffic is None else answer_rules(request, answer.status, traffic)
+    if not found:
         return answer
-    fields = as_answered(answer.fields, request, answer.status, traffic)
-    return _noted(answer.but(fields=fields), RuleReason.ANSWER_FIELDS)
+    answer = _noted(answer, RuleReason.ANSWER_FIELDS)
+    return Answer(answer.status, as_answered(answer.fields, request, found), answer.body, answer.outcome)
 
 
 def barred(request: Request, rules: SiteRules) -> tuple[int, str] | None:
@@ -140,4 +141,5 @@ def host_of(names: Iterable[str]) -> str | None:
 
 
 def _noted(answer: Answer, reason: RuleReason) -> Answer:
-    return answer.but(outcome=replace(answer.outcome, rules=(*answer.outcome.rules, reason)))
+    outcome = replace(answer.outcome, rules=(*answer.outcome.rules, reason))
+    return Answer(answer.status, answer.fields, answer.body, outcome)

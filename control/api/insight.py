@@ -10,7 +10,7 @@ from control.api.routes import BadQuery, Call, Endpoint
 from control.plane import Plane
 from control.samples import SECONDS, Resolution
 from control.stream import CommandFailed, NoSuchNode
-from edge.notation import Table
+from edge.notation import IpAddress, Table
 from geo.fleet import Health
 from geo.where import BadAddress, explain_where
 
@@ -23,6 +23,7 @@ class ExplainBody(Table):
     url: str = Field(min_length=1, max_length=8192, description="An absolute URL.")
     method: str = Field("GET", pattern="^[A-Z-]{1,32}$", description="The request's method.")
     fields: dict[str, str] = Field({}, description="The request's header fields.")
+    client: IpAddress | None = Field(None, description="The visitor's address; unset, the node's own.")
     node: str | None = Field(None, description="The node to ask; unset, a healthy one.")
 
 
@@ -32,7 +33,9 @@ async def _explain(call: Call) -> web.Response:
     if name is None:
         return problem(503, "no edge node is connected")
     try:
-        told = await call.plane.stream.command(name, "explain", body.model_dump(exclude={"node"}))
+        told = await call.plane.stream.command(
+            name, "explain", body.model_dump(exclude={"node"}, exclude_none=True)
+        )
     except NoSuchNode:
         return problem(404, f"no node called {name} is connected")
     except CommandFailed as error:

@@ -55,7 +55,15 @@ async def _order(call: Call) -> web.Response:
         order = await call.plane.purges.order(purge, call.principal.name, key)
     except KeyReused as error:
         return problem(422, str(error))
-    return web.json_response(document(order), status=202)
+    closed = await closed_sites(call.plane)
+    return web.json_response(document(order) | ({"closed": closed} if closed else {}), status=202)
+
+
+async def closed_sites(plane: Plane) -> list[str]:
+    """The sites that are closed for maintenance: a purge there is carried out, and nobody sees it."""
+    return [
+        site["name"] for site in await plane.sites.all() if (site.get("maintenance") or {}).get("enabled")
+    ]
 
 
 async def dry_run(plane: Plane, purge: Purge) -> dict[str, dict[str, Any]]:

@@ -19,13 +19,14 @@ from control.client import connected
 @click.argument("url")
 @click.option("--method", default="GET", show_default=True, help="The request's method.")
 @click.option("--header", "-H", "headers", multiple=True, metavar="NAME:VALUE", help="A header field.")
+@click.option("--client", help="The visitor's address, where rules go by it; unset, the node's own.")
 @click.option("--at", help="The node to ask; unset, a healthy one.")
 @click.option("--node", "node_url", help="A node without control: its admin listener's URL.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @control_options
 def command(
-    url: str, method: str, headers: tuple[str, ...], at: str | None, node_url: str | None, as_json: bool,
-    control: str | None, token: str | None,
+    url: str, method: str, headers: tuple[str, ...], client: str | None, at: str | None, node_url: str | None,
+    as_json: bool, control: str | None, token: str | None,
 ) -> None:  # fmt: skip
     """Tells what would happen to a request for URL, without sending it to the origin."""
     fields = {}
@@ -35,6 +36,8 @@ def command(
             raise click.UsageError(f"--header: got {header!r}, expected NAME:VALUE")
         fields[name.strip()] = value.strip()
     body: dict[str, Any] = {"url": url, "method": method, "fields": fields}
+    if client:
+        body["client"] = client
     if node_url:
         document = asyncio.run(_ask(node_url, None, "/explain", body))
     else:

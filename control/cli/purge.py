@@ -37,6 +37,8 @@ def command(
     if node_url:
         document = asyncio.run(_at_node(node_url, body))
         click.echo(json.dumps(document) if as_json else f"{document.get('entries', 0)} entries")
+        if not as_json:
+            _say_closed(document)
         return
     base, bearer = need_control(control, token)
     document = asyncio.run(_at_control(base, bearer, body, timeout if wait else 0.0))
@@ -44,6 +46,7 @@ def command(
         click.echo(json.dumps(document, indent=2))
     else:
         _show(document)
+        _say_closed(document)
     if wait and not dry_run and not document["done"]:
         raise SystemExit(TIMED_OUT)
 
@@ -79,8 +82,14 @@ async def _receipts(api: Api, order: dict[str, Any], seconds: float) -> dict[str
     until = loop.time() + seconds
     while not order["done"] and (left := until - loop.time()) > 0:
         path = f"/api/v1/purges/{order['id']}?wait={min(left, 60.0):.1f}"
-        order = await api.call("GET", path, seconds=min(left, 60.0) + 10.0)
+        told = await api.call("GET", path, seconds=min(left, 60.0) + 10.0)
+        order = {**told, "closed": order.get("closed", ())}
     return order
+
+
+def _say_closed(document: dict[str, Any]) -> None:
+    for name in document.get("closed", ()):
+        click.echo(f"{name} is closed for maintenance: its visitors get 503, whatever was purged")
 
 
 def _show(document: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from edge.problems import Refused
 
 @click.group("site")
 def command() -> None:
-    """Adds, lists, shows, updates and removes sites."""
+    """Adds, lists, shows, updates, closes and removes sites."""
 
 
 @command.command("add")
@@ -128,6 +128,30 @@ def remove(name: str, control: str | None, token: str | None) -> None:
     """Forgets a site: its hosts are not answered any more."""
     _call(control, token, "DELETE", _path(name))
     click.echo(f"{name} is removed")
+
+
+@command.command("close")
+@click.argument("name")
+@control_options
+def close(name: str, control: str | None, token: str | None) -> None:
+    """Closes a site for maintenance: 503 for everybody but its staff."""
+    _switch(control, token, name, enabled=True)
+    click.echo(f"{name} is closed")
+
+
+@command.command("open")
+@click.argument("name")
+@control_options
+def reopen(name: str, control: str | None, token: str | None) -> None:
+    """Opens a site that was closed for maintenance."""
+    _switch(control, token, name, enabled=False)
+    click.echo(f"{name} is open")
+
+
+def _switch(control: str | None, token: str | None, name: str, *, enabled: bool) -> None:
+    document = _call(control, token, "GET", _path(name))
+    document["maintenance"] = {**(document.get("maintenance") or {}), "enabled": enabled}
+    _call(control, token, "PUT", _path(name), document)
 
 
 def _path(name: str) -> str:

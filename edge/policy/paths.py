@@ -6,6 +6,7 @@ where they put it, and `%2F` never turns into a slash.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,6 +20,7 @@ from edge.policy.key import normal_escapes
 LONGEST_PATH = 2048  # longer ones fit no regular expression: a search costs text times expression
 LARGEST_EXPRESSION = 32 * 1024  # bytes that an expression may take when compiled
 _IN_PATHS = "/%:@!$&'()*+,;=-._~"
+_PLAIN = re.compile(r"[/A-Za-z0-9:@!$&'()*+,;=._~-]*").fullmatch
 _IN_QUERIES = "/?%:@!$&'()*+,;=-._~[]"
 
 Captures = Mapping[str, str]  # by number ("1") or name
@@ -26,7 +28,7 @@ Captures = Mapping[str, str]  # by number ("1") or name
 
 def plain_path(path: str) -> str:
     """`path` as a browser would ask: in normal escapes, without dot segments (RFC 3986 §5.2.4, §6.2.2)."""
-    text = escaped(path, _IN_PATHS)
+    text = path if _PLAIN(path) else escaped(path, _IN_PATHS)
     return _without_dots(text) if "/." in text else text
 
 

@@ -71,14 +71,14 @@ def _urls(request: Request, rules: TrafficRules) -> Iterator[str]:
 
 def _step(request: Request, rules: TrafficRules) -> tuple[int, RedirectRule, Request] | None:
     """The rule that sends `request` on, and what the visitor asks next."""
-    if not is_own(request.host, rules.hosts):
-        return None
     path = plain_path(request.path)
     for number in rules.redirects_for(path):
         rule = rules.redirects[number]
         captures = fitting(rule.fits, request, path)
         if captures is None:
             continue
+        if not is_own(request.host, rules.hosts):
+            return None
         target = _target(rule, request, path, captures)
         if url_of(target) != url_of(replace(request, path=path)):
             return number, rule, target

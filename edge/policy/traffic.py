@@ -7,10 +7,11 @@ Values only, built by the configuration; what they lead to is decided in `course
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edge.http.message import Line
 from edge.policy.paths import EVERY_PATH, PathPattern, first_step
 from edge.policy.patterns import NOTHING, Patterns
 from edge.policy.wording import Wording
@@ -90,30 +91,72 @@ class RewriteRule:
 class Change:
     """What becomes of field lines: `unset` and `replace` take every line away, `replace` and `add` bring one.
 
-    Names in `unset` are lower case. A value that turns out empty brings no line.
+    Names in `unset` are lower case. A value that turns out empty brings no line. `gone` are the names whose
+    lines go, `constant` the lines that come, if they are the same for everybody.
     """
 
     replace: tuple[tuple[str, Wording], ...] = ()
     add: tuple[tuple[str, Wording], ...] = ()
     unset: tuple[str, ...] = ()
+    gone: frozenset[str] = field(init=False, repr=False, compare=False)
+    constant: tuple[Line, ...] | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "gone", frozenset((*self.unset, *(name.lower() for name, _ in self.replace)))
+        )
+        object.__setattr__(self, "constant", None if self.names else self.lines({}))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The variables in it."""
+        return frozenset(name for _, wording in (*self.replace, *self.add) for name in wording.names)
+
+    def lines(self, values: Mapping[str, str]) -> tuple[Line, ...]:
+        """The lines that it brings, with `values` in their places."""
+        said = ((name, wording.said(values)) for name, wording in (*self.replace, *self.add))
+        return tuple((name, value) for name, value in said if value)
+
+    def less(self, names: frozenset[str]) -> Change:
+        """The same, but that it brings no lines of `names`, in lower case."""
+        return Change(
+            tuple(pair for pair in self.replace if pair[0].lower() not in names),
+            tuple(pair for pair in self.add if pair[0].lower() not in names),
+            self.unset,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFieldRule:
-    """Changes what the origin is told. `paths` None: every path."""
+    """Changes what the origin is told. `paths` None: every path.
+
+    `seen` is what the cache sees of the change: credentials that a rule brings are the operator's, and keep
+    nothing out of the store.
+    """
 
     change: Change
     paths: Patterns | None = None
+    seen: Change = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seen", self.change.less(frozenset({"authorization"})))
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerFieldRule:
-    """Changes what the visitor is told. None, and `scheme` "": whatever it is."""
+    """Changes what the visitor is told. None, and `scheme` "": whatever it is.
+
+    `plain` is what holds without TLS: nobody may be told there to stay with it (RFC 6797 §7.2).
+    """
 
     change: Change
     paths: Patterns | None = None
     statuses: frozenset[int] | None = None
     scheme: str = ""
+    plain: Change = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain", self.change.less(frozenset({"strict-transport-security"})))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +229,8 @@ class TrafficRules:
 
     def redirects_for(self, path: str) -> Iterable[int]:
         """The numbers of redirects that may fit `path`, a plain one, in order."""
-        own, begun = self._by_path.get(path, ()), self._by_step.get(first_step(path) or "", ())
+        own = self._by_path.get(path, ())
+        begun = self._by_step.get(first_step(path) or "", ()) if self._by_step else ()
         return sorted((*own, *begun, *self._others)) if own or begun else self._others
 
     @property
@@ -203,9 +247,8 @@ class TrafficRules:
         """Whether any rule depends on, or tells, the visitor's country."""
         changes = [rule.change for rule in self.request_fields]
         changes += [rule.change for rule in self.answer_fields]
-        told = [wording for change in changes for _, wording in (*change.replace, *change.add)]
         return any(rule.fits.countries for rule in self.redirects) or any(
-            "country" in wording.names for wording in told
+            "country" in change.names for change in changes
         )
 
     @property

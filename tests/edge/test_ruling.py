@@ -184,6 +184,29 @@ async def test_log_and_metrics_name_the_rules(tmp_path: Path) -> None:
     assert 'tepi_edge_ruled_total{rule="rewrite",site="shop"} 1.0' in metrics
 
 
+async def test_explain_and_purge_tell_of_countries_and_closed_sites() -> None:
+    site = {
+        "redirects": [{"path": "/", "countries": ["ID"], "to": "/id/", "status": 302}],
+        "maintenance": {"enabled": True, "allow": ["36.66.0.0/16"]},
+    }
+    async with (
+        origin(says(b"ok")) as shop,
+        node(shop.url, site=site) as edge,
+        aiohttp.ClientSession() as session,
+    ):
+
+        async def told(**body: str) -> dict[str, Any]:
+            asked = await session.post(f"{edge.admin}/explain", json={"url": f"http://{HOST}/", **body})
+            found: dict[str, Any] = await asked.json()
+            return found
+
+        assert (await told())["reason"] == "maintenance"
+        assert (await told(client="36.66.0.1"))["reason"] == "redirect"
+        assert (await told(client="nowhere"))["errors"][0]["field"] == "client"
+        purged = await session.post(f"{edge.admin}/purge", json={"kind": "site", "value": "shop"})
+        assert (await purged.json())["closed"] == ["shop"]
+
+
 async def test_explain_says_which_origins_answer_in_which_state() -> None:
     async with origin(says(b"ok")) as shop:
         site = {

@@ -414,6 +414,28 @@ async def test_the_page_of_a_closed_site_is_at_hand_before_it_is_closed() -> Non
     )
 
 
+# Fragments --------------------------------------------------------------------------------------------
+
+
+async def test_fragments_are_rewritten_but_neither_closed_sent_elsewhere_nor_stood_in_for() -> None:
+    def script(request: Request) -> Answer:
+        if request.path == "/p/1":
+            body = b'<esi:include src="/part/a"/><esi:include src="/part/gone" alt="/part/b"/>'
+            return answer(body=body, content_type="text/html", surrogate_control='content="ESI/1.0"', **FRESH)
+        if request.path == "/inner/gone":
+            return answer(404, b"nothing", content_type="text/html")
+        return answer(body=request.path.encode(), content_type="text/html", **FRESH)
+
+    shop = stage(
+        script,
+        esi={},
+        rewrites=[{"path": "/part/*", "to": "/inner/$1"}],
+        redirects=[{"path": "/part/*", "to": "/elsewhere"}],
+        error_pages=[{"status": [404], "html": "<h1>not in a page</h1>"}],
+    )
+    assert (await shop.ask("/p/1", BROWSER)).body == b"/inner/a/inner/b"
+
+
 # Explained ----------------------------------------------------------------------------------------
 
 

@@ -135,6 +135,19 @@ async def test_a_site_is_added_from_a_file_shown_changed_and_removed(
     assert json.loads((await tepi(control, "site", "list", "--json")).stdout) == []
 
 
+async def test_a_site_is_closed_and_opened_and_a_purge_says_so(control: Control, tmp_path: Path) -> None:
+    await tepi(control, "site", "add", shop(tmp_path, SHOP + "[maintenance]\nretry_after = 60\n"))
+    closed = await tepi(control, "site", "close", "shop")
+    assert (closed.exit_code, closed.stdout) == (0, "shop is closed\n"), closed.output
+    shown = json.loads((await tepi(control, "site", "show", "shop")).stdout)
+    assert shown["maintenance"] == {"retry_after": 60, "enabled": True}
+    purged = await tepi(control, "purge", "--site", "shop", "--wait")
+    assert "shop is closed for maintenance: its visitors get 503, whatever was purged" in purged.stdout
+    assert (await tepi(control, "site", "open", "shop")).stdout == "shop is open\n"
+    assert "closed" not in (await tepi(control, "purge", "--site", "shop")).stdout
+    assert (await tepi(control, "site", "close", "nobody")).exit_code == 1
+
+
 async def test_a_site_is_added_by_flags(control: Control) -> None:
     added = await tepi(
         control, "site", "add", "--host", "Toko.test", "--host", "www.toko.test", "--origin", "http://o.test"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from edge.config import Site
 from edge.http.message import Client, Fields, Line
-from edge.policy.alterations import as_answered, as_sent, shaped
+from edge.policy.alterations import answer_rules, as_answered, as_sent, shaped
 from edge.policy.traffic import TrafficRules
 from tests.edge.policy.traffic_made import SHOP, traffic
 from tests.edge.stage import make_request
@@ -26,7 +26,8 @@ def told(rules: TrafficRules, *lines: Line, target: str = "/", **more: Any) -> t
 def answered(
     rules: TrafficRules, *lines: Line, target: str = "/", status: int = 200, **more: Any
 ) -> tuple[Line, ...]:
-    return as_answered(Fields(lines), make_request(target, **more), status, rules).lines
+    request = make_request(target, **more)
+    return as_answered(Fields(lines), request, answer_rules(request, status, rules)).lines
 
 
 def test_fields_are_set_and_unset_towards_the_origin() -> None:
