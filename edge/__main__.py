@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,6 @@ from edge.pipeline import Pipeline
 from edge.policy.paths import covers
 from edge.problems import Refused
 from edge.relay import Relay
-from edge.ruling import host_of
 from edge.server import Listener
 from edge.sites import Sites
 from edge.store.memory import MemoryStore
@@ -201,7 +201,7 @@ async def running(config: EdgeConfig) -> AsyncIterator[Running]:
             edge.listeners.sweep_forever(),
             Checks(edge.backends).run(),
             _every(TEND, edge.backends.tend),
-            _every(TEND_PAGES, lambda: edge.tasks.start(_tend_pages(edge))),
+            _every(TEND_PAGES, lambda: edge.tasks.start(edge.node.tend())),
             _every(LOG_FLUSH, lambda: edge.access_log.flush() if edge.access_log is not None else None),
         ):
             edge.tasks.start(work)
@@ -228,13 +228,8 @@ def _build(config: EdgeConfig, identity: Identity | None, database: Database) ->
         identity=IDENTITY,
     )
     telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received, pipeline.counts)
-    node = Node(
-        sites,
-        pipeline,
-        Certificates(),
-        lambda: edge.figures(),
-        locate=lambda address: _found(database, address),
-    )
+    found = partial(_found, database)
+    node = Node(sites, pipeline, Certificates(), lambda: edge.figures(), locate=found)
     if identity is not None and config.control is not None:
         node.fetch_certificate = _certificates_from(config.control.url, identity)
         node.keys = Path(config.state) / "certificates"
@@ -255,7 +250,7 @@ def _build(config: EdgeConfig, identity: Identity | None, database: Database) ->
         finished=lambda finished: edge.write_log(finished),
         clock=clock,
         new_id=new_id,
-        locate=_locate(sites, database),
+        locate=_locate(sites, found),
         ready=lambda: edge.ready(),
         keep=memos.keep,
     )
@@ -343,7 +338,7 @@ def _mutual(identity: Identity | None) -> Callable[[], Any]:
     return lambda: context
 
 
-def _locate(sites: Sites, database: Database) -> Callable[[str, str, str], Client | None]:
+def _locate(sites: Sites, found: Callable[[str], Client]) -> Callable[[str, str, str], Client | None]:
     """Where a client is, looked up only where a rule depends on it or the origin is told."""
 
     def locate(address: str, host: str, path: str) -> Client | None:
@@ -353,7 +348,7 @@ def _locate(sites: Sites, database: Database) -> Callable[[str, str, str], Clien
         prefix = rules.commerce_prefix
         if not rules.by_country and (prefix is None or not covers(prefix, path)):
             return None
-        return _found(database, address)
+        return found(address)
 
     return locate
 
@@ -387,12 +382,6 @@ def _certificates_from(url: str, identity: Identity) -> Callable[[str], Any]:
             raise ValueError(f"control did not hand it out: {error or 'no answer in time'}") from error
 
     return fetch
-
-
-async def _tend_pages(edge: Running) -> None:
-    """Keeps at hand what sites show when their origins fail."""
-    served = edge.node.sites.served()
-    await edge.node.pipeline.tend((host_of(each.site.hosts), each.rules) for each in served)
 
 
 async def _every(seconds: float, work: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from edge.http.message import Answer, Request
 from edge.http.recording import Condition, Recording, Watched
 from edge.lane import Conditions, Lane, Memo, Pieces, Profile
 from edge.policy.entry import Entry
+from edge.policy.reasons import RuleReason
 from edge.sites import Sites
 from edge.store.content import Stored
 from edge.store.memory import MemoryStore
@@ -82,6 +83,8 @@ class Memos:
         if outcome.verdict != "hit" or outcome.fwd is not None:  # who waited for another's fetch is told so
             return False
         if not _is_everybodys(entry, answer):
+            return False
+        if RuleReason.ERROR_PAGE in outcome.rules:  # it goes, whatever becomes of the entry
             return False
         slot, served = self._store.slot(entry), self._sites.find(request.host)
         pieces = cut(head, outcome.age, outcome.ttl, request.id)

@@ -21,6 +21,7 @@ from edge.pipeline import Pipeline
 from edge.position import ALONE, Position
 from edge.problems import Refused, problems_of
 from edge.purge import Purge, PurgeKind
+from edge.ruling import host_of
 from edge.sites import Sites
 from edge.tls import BadCertificate, Certificates, KeyPair
 
@@ -157,6 +158,10 @@ class Node:
         body = _parsed(ExplainBody, document)
         request = replace(body.request(), client=self.locate(body.client))
         return (await self.pipeline.explain(request)).as_json()
+
+    async def tend(self) -> None:
+        """Keeps at hand what sites show when their origins fail. Called now and then."""
+        await self.pipeline.tend((host_of(each.site.hosts), each.rules) for each in self.sites.served())
 
     def closed(self) -> list[str]:
         """The sites that are closed for maintenance: a purge there is carried out, and nobody sees it."""

@@ -8,13 +8,13 @@ from urllib.parse import quote
 from edge.notation import parse_host
 from edge.policy.paths import PathPattern
 from edge.policy.traffic import Target
-from edge.policy.wording import Wording, wording
+from edge.policy.wording import OF_THE_URL, Wording, wording
 
 _TARGET = re.compile(
     r"(?:(?P<scheme>https?)://(?P<authority>\$host(?::[0-9]{1,5})?|[^/?#$@\\]+))?"
     r"(?P<path>(?:/|\$path)[^?#]*)?(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?"
 )
-_OF_THE_URL = frozenset({"host", "path", "scheme"})  # a rewrite may depend on nothing else: it is in the key
+_KNOWN = OF_THE_URL | {"path"}  # a rewrite may depend on nothing else: it is in the key
 _SAFE = "/%:@!$&'()*+,;=-._~{}"  # braces are those of variables
 
 
@@ -26,7 +26,7 @@ def redirect_target(text: str, pattern: PathPattern) -> Target:
         raise ValueError(
             "a path like /new/$1, or a URL like https://www.shop.example$path, its host written out or $host"
         )
-    known = pattern.names | _OF_THE_URL
+    known = pattern.names | _KNOWN
     return Target(
         path=wording(quote(path, safe=_SAFE), known),
         scheme=found["scheme"] or "",
@@ -47,7 +47,7 @@ def rewrite_target(text: str, pattern: PathPattern) -> tuple[Wording, Wording | 
         or not _is_printable(text)
     ):
         raise ValueError("a path like /new/$1 or /index.php?route=$1, without host and fragment")
-    known = pattern.names | _OF_THE_URL
+    known = pattern.names | _KNOWN
     return wording(quote(found["path"], safe=_SAFE), known), _query(found["query"], known)
 
 

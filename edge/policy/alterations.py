@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 
-from edge.http.message import Fields, Request
+from edge.http.message import Fields, Line, Request
 from edge.policy.patterns import Patterns
 from edge.policy.traffic import AnswerFieldRule, Change, RequestFieldRule, TrafficRules
 from edge.policy.wording import facts_of
@@ -33,28 +33,34 @@ def shaped(request: Request, rules: TrafficRules) -> Request:
     found = request_rules(request, rules)
     if not found:
         return request
-    return replace(request, fields=changed(request.fields, [rule.seen for rule in found], request))
+    return replace(request, fields=_told(request.fields, [rule.seen for rule in found], request))
 
 
 def as_sent(fields: Fields, request: Request, rules: TrafficRules) -> Fields:
     """`fields`, on their way to the origin for the visitor's `request`, as the rules want them."""
-    return changed(fields, [rule.change for rule in request_rules(request, rules)], request)
+    return _told(fields, [rule.change for rule in request_rules(request, rules)], request)
 
 
 def as_answered(fields: Fields, request: Request, found: Sequence[AnswerFieldRule]) -> Fields:
-    """`fields` of an answer as the rules that were `found` for it want them."""
+    """`fields` of an answer to `request` as the rules that were `found` for it want them."""
     secure = request.scheme == "https"
-    return changed(fields, [rule.change if secure else rule.plain for rule in found], request)
-
-
-def changed(fields: Fields, changes: Sequence[Change], request: Request) -> Fields:
-    """`fields` after `changes`, in order; what is said in them is of `request`."""
     lines = list(fields.lines)
+    for rule in found:
+        change = rule.change if secure else rule.plain
+        lines = [line for line in lines if line[0].lower() not in change.gone] if change.gone else lines
+        lines += _brought(change, request)
+    return Fields(lines)
+
+
+def _told(fields: Fields, changes: Sequence[Change], request: Request) -> Fields:
+    """`fields` after `changes`, in order. Lines that stay are not looked at: they may be anything."""
     for change in changes:
-        gone = change.gone
-        lines = [line for line in lines if line[0].lower() not in gone] if gone else lines
-        lines += change.lines(facts_of(request)) if change.constant is None else change.constant
-    return Fields(lines) if changes else fields
+        fields = fields.without(*change.gone).plus(*_brought(change, request))
+    return fields
+
+
+def _brought(change: Change, request: Request) -> tuple[Line, ...]:
+    return change.lines(facts_of(request, change.names)) if change.constant is None else change.constant
 
 
 def _is_for(paths: Patterns | None, request: Request) -> bool:

@@ -16,7 +16,7 @@ from edge.policy.key import host_name
 from edge.policy.paths import Captures, plain_path, plain_query
 from edge.policy.traffic import Condition, RedirectRule, Target, TrafficRules
 from edge.policy.views import NamesCalled
-from edge.policy.wording import facts_of
+from edge.policy.wording import OF_THE_URL, facts_of
 
 LONGEST_CHAIN = 10  # redirects that a visitor may be led through by the rules of one site
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -135,7 +135,7 @@ def _target(rule: RedirectRule, request: Request, path: str, captures: Captures)
     target = rule.target
     scheme = target.scheme or request.scheme
     host = _authority(target, request, scheme)
-    values = {**facts_of(request), "path": path, **captures}
+    values = {**facts_of(request, OF_THE_URL), "path": path, **captures}
     query = joined(
         None if target.query is None else target.query.said(values, within_query),
         request.query if rule.keep_query else None,

@@ -11,7 +11,7 @@ from edge.policy.alterations import as_sent
 from edge.policy.paths import covers, has_dot_segments, plain_path
 from edge.policy.redirects import fitting, joined, within_query
 from edge.policy.traffic import RewriteRule, TrafficRules
-from edge.policy.wording import facts_of
+from edge.policy.wording import OF_THE_URL, facts_of
 
 _LOCATIONS = ("location", "content-location")
 
@@ -46,7 +46,7 @@ def rewritten(request: Request, rules: TrafficRules) -> Rewritten | Escape | Non
         captures = fitting(rule.fits, request, path)
         if captures is None:
             continue
-        values = {**facts_of(request), "path": path, **captures}
+        values = {**facts_of(request, OF_THE_URL), "path": path, **captures}
         inner = rule.path.said(values)
         if has_dot_segments(inner) or _is_commerce(inner, rules):
             return Escape(number, inner)

@@ -92,25 +92,23 @@ class Change:
     """What becomes of field lines: `unset` and `replace` take every line away, `replace` and `add` bring one.
 
     Names in `unset` are lower case. A value that turns out empty brings no line. `gone` are the names whose
-    lines go, `constant` the lines that come, if they are the same for everybody.
+    lines go, `names` the variables in it, `constant` the lines that come, if they are everybody's.
     """
 
     replace: tuple[tuple[str, Wording], ...] = ()
     add: tuple[tuple[str, Wording], ...] = ()
     unset: tuple[str, ...] = ()
     gone: frozenset[str] = field(init=False, repr=False, compare=False)
+    names: frozenset[str] = field(init=False, repr=False, compare=False)
     constant: tuple[Line, ...] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(
             self, "gone", frozenset((*self.unset, *(name.lower() for name, _ in self.replace)))
         )
+        said = [wording for _, wording in (*self.replace, *self.add)]
+        object.__setattr__(self, "names", frozenset(name for wording in said for name in wording.names))
         object.__setattr__(self, "constant", None if self.names else self.lines({}))
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The variables in it."""
-        return frozenset(name for _, wording in (*self.replace, *self.add) for name in wording.names)
 
     def lines(self, values: Mapping[str, str]) -> tuple[Line, ...]:
         """The lines that it brings, with `values` in their places."""

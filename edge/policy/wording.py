@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from edge.http.message import Request
@@ -15,6 +15,7 @@ _VARIABLE = re.compile(
 
 # What every rule may say of a request; all of it is the edge's own finding, none of it can hold a line break.
 FACTS = frozenset({"client", "country", "host", "id", "scheme"})
+OF_THE_URL = frozenset({"host", "scheme"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,18 @@ def wording(text: str, known: Collection[str]) -> Wording:
     return Wording(tuple(parts))
 
 
-def facts_of(request: Request) -> dict[str, str]:
-    """The values of `FACTS`; what is not known is empty."""
-    return {
-        "client": request.client.address,
-        "country": request.client.country or "",
-        "host": host_name(request.host),
-        "id": request.id,
-        "scheme": request.scheme,
-    }
+_FINDINGS: Mapping[str, Callable[[Request], str]] = {
+    "client": lambda request: request.client.address,
+    "country": lambda request: request.client.country or "",
+    "host": lambda request: host_name(request.host),
+    "id": lambda request: request.id,
+    "scheme": lambda request: request.scheme,
+}
+
+
+def facts_of(request: Request, names: Iterable[str] = FACTS) -> dict[str, str]:
+    """The values of those of `FACTS` that are named; what is not known is empty.
+
+    None but those is looked at, for an answer may be kept for all who do not differ in what was.
+    """
+    return {name: finding(request) for name, finding in _FINDINGS.items() if name in names}
