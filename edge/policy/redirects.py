@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
-from edge.http.message import Fields, Request
-from edge.http.negotiation import preferences
+from edge.http.message import Request
 from edge.policy.key import host_name
 from edge.policy.paths import Captures, plain_path, plain_query
 from edge.policy.traffic import Condition, RedirectRule, Target, TrafficRules
-from edge.policy.views import NamesCalled
+from edge.policy.views import NamesCalled, Speaks
 from edge.policy.wording import OF_THE_URL, facts_of
 
 LONGEST_CHAIN = 10  # redirects that a visitor may be led through by the rules of one site
@@ -96,7 +95,7 @@ def fitting(fits: Condition, request: Request, path: str) -> Captures | None:
         return None
     if fits.countries and request.client.country not in fits.countries:
         return None
-    if fits.languages and not _speaks(fits.languages, request.fields):
+    if fits.languages and not request.fields.seen("accept-language", Speaks(fits.languages)):
         return None
     if fits.parameters and not _has_parameters(fits.parameters, request.query):
         return None
@@ -111,15 +110,6 @@ def is_own(host: str, names: tuple[str, ...]) -> bool:
     return any(
         name == own or own == "*" or (own.startswith("*.") and name.endswith(own[1:])) for own in names
     )
-
-
-def _speaks(languages: frozenset[str], fields: Fields) -> bool:
-    """Whether the visitor's favourite language, the first of the best, is among `languages`."""
-    ranked = sorted(preferences(fields.get("accept-language") or ""), key=lambda one: -one[1])
-    if not ranked or ranked[0][1] == 0.0:
-        return False
-    tag = ranked[0][0]
-    return any(tag == language or tag.startswith(f"{language}-") for language in languages)
 
 
 def _has_parameters(wanted: tuple[tuple[str, str], ...], query: str | None) -> bool:
