@@ -297,7 +297,7 @@ class Fetching:
             return
         whole = stale if part is None and stale is not None and is_here(stale) else None
         asked_about = whole if whole is not None and can_ask(whole) else None
-        approach = self.proving.approach(x, stale, conditional=asked_about is not None)
+        approach = self.proving.approach(x, stale)
         x = approach.x
         question = to_ask(x.request, asked_about if part is None else stale, part)
         # Nothing is stored and nobody waits: his conditions are for the origin (RFC 9111 §4.3.2).
@@ -330,12 +330,12 @@ class Fetching:
         refused: NotStored | None
         if isinstance(fresh, NotStored):
             refused = fresh
-        elif answer.status == 206:
-            refused = await self.slicing.take(flight, x, heard, shared, fresh, stale, named=named)
         elif approach.concerns(heard, shared):
             verdict = await self.proving.verdict(flight, approach, heard, shared, fresh)
             await self.settle(flight, x, verdict, stale)
             refused = None
+        elif answer.status == 206:
+            refused = await self.slicing.take(flight, x, heard, shared, fresh, stale, named=named)
         else:
             refused = await self._intake.take(flight, x, shared, fresh, stale)
         if refused is not None:
@@ -380,7 +380,7 @@ class Fetching:
     ) -> None:
         struck = await self._intake.take(flight, x, heard, fresh, stale)
         if struck is not None:
-            if is_for_all(x.kind) or heard.template is not None:  # without a cookie its tokens are of no use
+            if flight.owner_aboard and x.rules.classes.pages is not None:  # its tokens go with a cookie
                 heard = await self._hear(x, unconditional(x.asked))
             await self._disown(flight, x, stale, Own(heard.answer, heard.origin, struck))
 

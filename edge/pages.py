@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
 from edge.http.message import Answer, Body, Fields
-from edge.intake import Exchange, Heard, unread
+from edge.intake import Exchange, Heard, is_disguised, unread
 from edge.policy.freshness import Freshness, response_date
 from edge.policy.jar import Cookie, parse
 from edge.policy.likeness import Rendering
@@ -133,6 +133,8 @@ def everybodys(
     None if a token would stay in it, in the address of a fragment.
     """
     rules = _rules(x)
+    if is_disguised(x):  # what is to be for the asker alone is not this one's
+        shared = _as(shared, shared.answer.fields.without("set-cookie", "set-cookie2"))
     tokens = find(page, rules)
     sources = {rule.name: rule.source for rule in rules}
     own = [token for token in tokens if sources[token.hole.rule] != "common"]

@@ -46,6 +46,7 @@ class Template:
     proofs: dict[str, Proof] = field(default_factory=dict)  # by mark
     failures: dict[bool, Failure] = field(default_factory=dict)
     claimed: float = 0.0  # monotonic: until when a proof is under way
+    pageless: bool = False  # something else than a page came: nothing is to be proven of it
 
     def is_proven(self, now: float) -> bool:
         """Whether any of its pages are."""

@@ -16,7 +16,7 @@ from typing import Protocol
 from edge.clock import Clock
 from edge.delivery import length_of
 from edge.explain import Step
-from edge.http.cookies import Pair, cookies
+from edge.http.cookies import Pair, cookies, set_cookies
 from edge.http.lists import names
 from edge.http.message import Answer, Fields, Request
 from edge.intake import Exchange, Heard, is_disguised, judged
@@ -73,10 +73,10 @@ class Approach:
 
     def concerns(self, heard: Heard, shared: Heard) -> bool:
         """Whether `shared`, which may be everybody's of `heard`, must be looked at first."""
+        if isinstance(self.x.kind, Anonymous):
+            return self.as_himself or self.is_page(shared)
         if not self.is_page(shared):
             return False
-        if isinstance(self.x.kind, Anonymous):
-            return True
         cookied = "cookie" in self.x.asked.fields or "set-cookie" in heard.answer.fields
         return self.template is not None and cookied
 
@@ -103,16 +103,18 @@ class Proving:
         self.proofs = Proofs()
         self.done: Counter[tuple[str, str]] = Counter()
 
-    def approach(self, x: Exchange, stale: Entry | None, *, conditional: bool) -> Approach:
-        """How to ask for `x`. `conditional`: only whether `stale` still holds, which nobody may ask."""
+    def approach(self, x: Exchange, stale: Entry | None) -> Approach:
+        """How to ask for `x`. Whether what is stored still holds, or for what lacks of it, nobody may ask."""
         if not x.rules.guard or not isinstance(x.kind, Anonymous | Page):
             return Approach(x)
         if stale is not None and _is_by_cookie(stale):
             return Approach(x)
         if isinstance(x.kind, Page) and not _is_cookied(x) and not x.rules.share_set_cookie:
             return Approach(x)
-        template = self.proofs.of(x.rules, shape_of(x.asked.path, x.asked.query))
-        if conditional or template.is_proven(self._clock.monotonic()):
+        template = self.proofs.of(x.rules, _place(x))
+        if "authorization" not in x.asked.fields and (
+            stale is not None or template.pageless or template.is_proven(self._clock.monotonic())
+        ):
             return Approach(as_nobody(x), template)
         return Approach(as_himself(x), template, as_himself=True)
 
@@ -136,6 +138,9 @@ class Proving:
         """
         x, template = approach.x, approach.template
         if template is not None and approach.as_himself:
+            if not approach.is_page(shared):
+                template.pageless = True  # the next one asks as nobody
+                return Own(heard.answer, heard.origin, NotStored.UNPROVEN)
             return await self._first(flight, x, template, heard)
         got = await read(shared.answer, self._limit)
         heard = replace(heard, answer=heard.answer.but(body=got.body))
@@ -143,11 +148,11 @@ class Proving:
         if page is None:
             return await self._refused(x, heard, NotStored.UNREAD, got.why or "")
         text = rendering(x, shared.answer.status, shared.answer.fields, page).text
-        unknown = suspects(text)
+        unknown = suspects(text, set_cookies(heard.answer.fields))
         if unknown:
             return await self._refused(x, heard, NotStored.TOKENS, unknown[0])
         if template is not None:
-            proof = template.proof(mark_of(page), self._clock.monotonic())
+            proof = template.proof(_mark(shared, page), self._clock.monotonic())
             if proof is None:
                 return await self._first(flight, x, template, await self._his(x, heard))
             what = canary(text, proof.traces, _own_cookies(x))
@@ -163,9 +168,9 @@ class Proving:
         if not x.rules.guard or not isinstance(x.kind, Anonymous | Page):
             return ()
         shape, now = shape_of(x.asked.path, x.asked.query), self._clock.monotonic()
-        template = self.proofs.known(x.rules, shape)
+        template = self.proofs.known(x.rules, _place(x))
         marks = {} if template is None else template.proofs
-        left = {mark or "-": int(proof.until - now) for mark, proof in marks.items() if now < proof.until}
+        left = {mark.strip(): int(proof.until - now) for mark, proof in marks.items() if now < proof.until}
         failure = None if template is None else template.failure(now, cookied=_is_cookied(x))
         facts: dict[str, object] = {"template": shape, "proven_for": left}
         if failure is not None:
@@ -206,7 +211,7 @@ class Proving:
         shared, fresh = judged(x, his)
         if isinstance(fresh, NotStored):
             return Own(his.answer, his.origin, fresh)
-        if his.answer.status >= 500 or not template.claim(now):
+        if his.answer.status >= 500 or "authorization" in x.asked.fields or not template.claim(now):
             return Own(his.answer, his.origin, NotStored.UNPROVEN)
         if not flight.owner_aboard:  # nobody waits, so that both renderings are nobody's
             return await self._compared(x, template, shared, _page(await read(shared.answer, self._limit)))
@@ -251,10 +256,10 @@ class Proving:
             else:
                 mine = rendering(x, his.answer.status, his.answer.fields, page)
                 other = rendering(x, shared.answer.status, shared.answer.fields, theirs)
-                reason, what = self._difference(x, mine, other)
+                reason, what = self._difference(x, mine, other, set_cookies(heard.answer.fields))
                 made = None if what else everybodys(nobody, heard, shared, fresh, theirs)
                 if made is not None:
-                    template.proved(mark_of(theirs), traces(other.text), self._clock.monotonic())
+                    template.proved(_mark(shared, theirs), traces(other.text), self._clock.monotonic())
                     self.done[x.rules.name, "proven"] += 1
                     return made
                 if not what:
@@ -263,9 +268,11 @@ class Proving:
         self._tell(x, reason, what)
         return Own(heard.answer, heard.origin, reason, what)
 
-    def _difference(self, x: Exchange, mine: Rendering, theirs: Rendering) -> tuple[NotStored, str]:
+    def _difference(
+        self, x: Exchange, mine: Rendering, theirs: Rendering, came_with: list[Pair]
+    ) -> tuple[NotStored, str]:
         """Why the second rendering may not be everybody's, and where that shows; empty if it may."""
-        unknown = suspects(theirs.text)
+        unknown = suspects(theirs.text, came_with)
         if unknown:
             return NotStored.TOKENS, unknown[0]
         told = canary(theirs.text, traces(theirs.text), _own_cookies(x))
@@ -327,6 +334,17 @@ def _with(x: Exchange, fields: Fields) -> Exchange:
     if variant is not None:
         fields = fields.replaced("Tepi-Variant", variant)
     return replace(x, request=replace(x.request, fields=fields))
+
+
+def _place(x: Exchange) -> str:
+    """What tells templates apart before there is a page: host, shape of the path, and the site's variant."""
+    variant = x.request.fields.get(VARIANT) or ""
+    return f"{x.asked.host}{shape_of(x.asked.path, x.asked.query)} {variant}"
+
+
+def _mark(heard: Heard, page: bytes) -> str:
+    """What tells templates apart by the page itself."""
+    return f"{heard.answer.status} {mark_of(page)}"
 
 
 def _is_by_cookie(entry: Entry) -> bool:

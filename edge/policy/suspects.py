@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from math import log2
+from urllib.parse import unquote_to_bytes
 
 MOST = 8  # names that are told of one page
 
@@ -37,15 +38,22 @@ _HOLDING = (b"value", b"content")
 _SIZE = re.compile(rb"[0-9]+(?:\.[0-9]+)?(?:px|em|rem|%|s|ms)?")
 
 
-def suspects(page: bytes) -> tuple[str, ...]:
-    """The names of what in `page`, its known tokens taken out, is token-like; each once, a few at most."""
+def suspects(page: bytes, came_with: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
+    """The names of what in `page`, its known tokens taken out, is token-like; each once, a few at most.
+
+    Whatever it is called, so is a random value of a cookie that `came_with` the page.
+    """
     found: dict[str, None] = {}
+    for cookie, given in came_with:
+        written = unquote_to_bytes(given.strip('"'))
+        if is_random(written) and (written in page or given.encode("utf-8", "replace") in page):
+            found[f"value of cookie {cookie}"] = None
     for kind, name, value in _candidates(page):
         if is_random(value):
             found[f"{kind} {name.decode('latin-1')}"] = None
             if len(found) == MOST:
                 break
-    return tuple(found)
+    return tuple(found)[:MOST]
 
 
 def is_random(value: bytes) -> bool:

@@ -299,6 +299,54 @@ async def test_data_under_a_proven_templates_path_is_the_askers_own() -> None:
     assert (await shop.ask("/p/2", ANI)).body == b"ani"
 
 
+async def test_what_is_no_page_is_asked_for_as_nobody_before_it_is_shared() -> None:
+    def script(request: Request) -> Answer:
+        if request.path == "/old":
+            return answer(301, b"", location=f"/of/{who(request)}")
+        return answer(body=who(request).encode(), content_type="application/json", cache_control="max-age=60")
+
+    shop = Stage(script, PAGES)
+    for path in ("/old", "/data"):
+        first = await shop.ask(path, ANI)
+        assert (first["location"] or first.body.decode()) == ("/of/ani" if path == "/old" else "ani")
+        assert told(first) == ("miss", "unproven")
+        for fields in (BUDI, {}):
+            reply = await shop.ask(path, fields)
+            assert (reply["location"] or reply.body.decode()) in ("/of/nobody", "nobody")
+    assert len(shop.store) == 2
+
+
+async def test_a_redirect_of_some_under_a_path_where_others_get_pages_is_not_shared_on_their_credit() -> None:
+    def script(request: Request) -> Answer:
+        if request.path == "/p/2" and who(request) == "nobody":
+            return answer(302, b"<body>", location="/login", content_type="text/html")
+        return page(same)(request)
+
+    shop = Stage(script, replace(PAGES, classes=ClassRules(pages=PageRules(300, mark=True))))
+    await shop.ask("/p/1", ANI)
+    assert (await shop.ask("/p/2", ANI)).status == 200
+    assert (await shop.ask("/p/2", BUDI)).status == 200
+
+
+async def test_credentials_prove_nothing_and_get_their_own() -> None:
+    def script(request: Request) -> Answer:
+        if "authorization" not in request.fields and request.path == "/p/2":
+            return answer(401, b"<body>", cache_control="max-age=60", content_type="text/html")
+        return page(same, cache_control="public, max-age=60", set_cookie="")(request)
+
+    shop = Stage(script, PLAIN)
+    await shop.ask("/p/1", ANI)
+    for _ in range(2):
+        assert (await shop.ask("/p/2", {**ANI, "Authorization": "Basic x"})).status == 200
+    assert (await shop.ask("/p/2", ANI)).status == 401
+
+
+async def test_hosts_of_a_site_prove_their_templates_each() -> None:
+    shop = Stage(page(same), PAGES)
+    await shop.ask("/p/1", ANI)
+    assert told(await shop.ask("/p/2", ANI, host="admin.shop.test")) == ("miss", "unproven")
+
+
 async def test_a_page_by_cookie_is_by_cookie() -> None:
     def script(request: Request) -> Answer:
         return answer(body=who(request).encode(), content_type="text/html", vary="Cookie", etag='"1"',

@@ -64,6 +64,13 @@ def test_the_value_is_never_told() -> None:
     assert SECRET not in " ".join(suspects(f'<input name="token" value="{SECRET}">'.encode()))
 
 
+def test_a_random_value_that_a_cookie_has_too_is_a_token_whatever_it_is_called() -> None:
+    page = f'<input name="double" value="{SECRET}">'.encode()
+    assert suspects(page) == ()
+    assert suspects(page, [("sid", SECRET), ("lang", "input name")]) == ("value of cookie sid",)
+    assert suspects(b"<p>a+b/c1d2e3f4</p>", [("t", "a%2Bb%2Fc1d2e3f4")]) == ("value of cookie t",)
+
+
 @given(st.binary(max_size=400))
 def test_no_page_makes_it_raise(page: bytes) -> None:
     suspects(b'<input name="token' + page + b"csrf" + page)
