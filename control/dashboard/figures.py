@@ -33,6 +33,27 @@ class Figures:
         return max(0, self.bytes_sent - self.bytes_origin)
 
 
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """How many pages of a site the leak guard kept from being shared, and for which of its reasons."""
+
+    site: str
+    reason: str  # as the edge calls it: leak-guard, tokens-not-understood, page-not-read
+    count: int
+
+
+def withheld(counters: Counters) -> tuple[Withheld, ...]:
+    """What the guard kept from being shared, the most first."""
+    guard = counters.get("guard") or {}
+    found = (
+        Withheld(site, reason, int(count))
+        for site, reasons in guard.items()
+        for reason, count in reasons.items()
+        if count
+    )
+    return tuple(sorted(found, key=lambda one: (-one.count, one.site, one.reason)))
+
+
 def summed(counters: Counters, *names: str) -> int:
     """The sum of some counters; what a node does not count is none."""
     return sum(int(counters.get(name, 0)) for name in names)

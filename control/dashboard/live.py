@@ -13,7 +13,8 @@ from control.dashboard.queries import LABEL, LABEL_SMALL, fleet_view, latest_pur
 from control.dashboard.trends import trends
 from control.dashboard.visit import FIELDS, Visit
 
-PARTS = ("figures", "map", "charts", "nodes", "orders")
+PARTS = ("figures", "map", "charts", "nodes", "guard", "orders")
+OF_THE_FLEET = ("figures", "map", "nodes", "guard")
 SLOW = {"charts": 5}  # parts that are looked at only every so many beats
 BEAT = 1.0  # seconds
 RECHECK = 5  # beats after which the session is looked up again
@@ -24,10 +25,10 @@ STOPPING: web.AppKey[asyncio.Event] = web.AppKey("tepi_dashboard_stopping", asyn
 async def parts(visit: Visit, names: Collection[str]) -> dict[str, str]:
     """Parts of a page as they stand now, all of one moment."""
     made: dict[str, str] = {}
-    if {"figures", "map", "nodes"} & set(names):
+    if set(OF_THE_FLEET) & set(names):
         fleet = await fleet_view(visit)
         sizes = {"wide": LABEL, "narrow": LABEL_SMALL}
-        for name in ("figures", "map", "nodes"):
+        for name in OF_THE_FLEET:
             if name in names:
                 made[name] = visit.fragment(f"parts/{name}.html", fleet=fleet, sizes=sizes)
     if "charts" in names:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from control.api.nodes import described
-from control.dashboard.figures import Figures, figures
+from control.dashboard.figures import Figures, Withheld, figures, withheld
 from control.dashboard.history import SPANS
 from control.dashboard.visit import Visit
 from control.dashboard.world import Dot, place_dots
@@ -42,6 +42,7 @@ class FleetView:
     figures: Figures
     healthy: int
     edges: int
+    withheld: tuple[Withheld, ...]  # in the range that is looked at
 
     def dots(self, size: float) -> list[Dot]:
         """The nodes on the map."""
@@ -75,6 +76,7 @@ async def fleet_view(visit: Visit) -> FleetView:
         figures=figures(whole, seconds),
         healthy=sum(row.state == "healthy" for row in edges),
         edges=len(edges),
+        withheld=withheld(whole),
     )
 
 

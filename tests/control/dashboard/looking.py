@@ -111,6 +111,7 @@ def traffic(requests: float) -> dict[str, Any]:
             "0.1": int(count * 0.09),
             "0.5": count // 100,
         },
+        "guard": {"shop": {"leak-guard": count // 50, "tokens-not-understood": count // 90}},
         "store": {"bytes": 96_000_000, "budget": 268_435_456, "entries": 8123},
     }
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.dashboard.figures import figures, percentile
+from control.dashboard.figures import Withheld, figures, percentile, withheld
 
 BOUNDS = ("0.001", "0.01", "0.1", "1.0", "inf")
 buckets = st.fixed_dictionaries({bound: st.integers(0, 10_000) for bound in BOUNDS})
@@ -28,6 +28,12 @@ def test_refused_requests_do_not_spoil_the_hit_ratio() -> None:
 def test_an_error_is_no_hit() -> None:
     told = figures({"requests": 4, "hits": 3, "errors": 1}, 1)
     assert (told.hit_ratio, told.error_ratio) == (0.75, 0.25)
+
+
+def test_what_the_guard_kept_back_is_told_by_site_and_reason() -> None:
+    counted = {"guard": {"shop": {"leak-guard": 2, "page-not-read": 0}, "other": {"leak-guard": 5}}}
+    assert withheld(counted) == (Withheld("other", "leak-guard", 5), Withheld("shop", "leak-guard", 2))
+    assert withheld({}) == ()
 
 
 @pytest.mark.parametrize(("sent", "origin", "saved"), [(900, 100, 800), (100, 900, 0)])

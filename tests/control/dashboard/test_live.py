@@ -36,10 +36,12 @@ async def said(stream: aiohttp.ClientResponse) -> dict[str, Any]:
 async def test_the_stream_begins_with_every_part_that_was_asked_for(control: Control) -> None:
     async with (
         logged_in(control) as member,
-        member.session.get(control.api + "/events?parts=figures,map,charts,nodes,orders,secrets") as stream,
+        member.session.get(
+            control.api + "/events?parts=figures,map,charts,nodes,guard,orders,secrets"
+        ) as stream,
     ):
         assert stream.content_type == "text/event-stream"
-        assert set(await said(stream)) == {"figures", "map", "charts", "nodes", "orders"}
+        assert set(await said(stream)) == {"figures", "map", "charts", "nodes", "guard", "orders"}
 
 
 async def test_a_node_that_joins_and_a_purge_are_seen_without_a_reload(control: Control) -> None:

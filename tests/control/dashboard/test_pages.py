@@ -96,6 +96,21 @@ async def test_the_overview_shows_nodes_sites_figures_and_charts(member: Member)
     assert page.count("<figure") == 6
 
 
+async def test_the_overview_says_what_to_do_about_pages_that_are_not_shared(
+    member: Member, empty: Member
+) -> None:
+    _, page = await member.get("/", Accept_Language="en")
+    shown = page.split('id="guard"')[1].split('class="pair"')[0]
+    assert re.search(
+        r'<b translate="no">shop</b> [\d,.]+ times · <code translate="no">leak-guard</code>', shown
+    )
+    assert "Name the cookie that makes the difference" in shown
+    assert "tokens-not-understood" in shown
+    _, page = await member.get("/", Accept_Language="id")
+    assert "Halaman yang tidak dibagikan" in page
+    assert "guard-heading" not in (await empty.get("/"))[1]
+
+
 @pytest.mark.parametrize("path", PAGES)
 async def test_every_page_speaks_indonesian(member: Member, path: str) -> None:
     _, page = await member.get(path, Accept_Language="id")
