@@ -155,7 +155,7 @@ class Running:
         self.node.certificates.set_default(default)
         self.front.gate.configure(config)
         if config.control is None:
-            self.node.sites.replace(config.sites)
+            await self.node.take_sites(config.sites)
         before, self.access_log = self.access_log, access_log
         for lane in self.lanes.values():
             lane.log_to(access_log)

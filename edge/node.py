@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, assert_never
@@ -117,7 +117,7 @@ class Node:
                 kept = self.sites.named(str(document.get("name")))
                 if kept is not None:
                     sites.append(kept)
-        self.sites.replace(sites)
+        await self.take_sites(sites)
         self.pipeline.distrust()
         self.certificates.keep_only(frozenset(str(each["name"]) for each in snapshot.certificates))
         for certificate in snapshot.certificates:
@@ -128,6 +128,11 @@ class Node:
         self.position = snapshot.position
         if problems:
             raise ValueError("; ".join(problems))
+
+    async def take_sites(self, sites: Iterable[Site]) -> None:
+        """Exactly `sites` from now on; pages that one of them shares otherwise than before are forgotten."""
+        for name in self.sites.replace(sites):
+            await self.pipeline.purge(Purge("site", name), self.position)
 
     async def health(self, nodes: dict[str, str]) -> None:
         """Each node's health in control's eyes: name servers ask for it, edges answer whoever comes."""
@@ -170,7 +175,10 @@ class Node:
     # The steps ----------------------------------------------------------------------------------
 
     async def _put_site(self, event: Event) -> None:
-        """A host that left the site, or came from another, must not be answered from the old one's store."""
+        """A host that left the site, or came from another, must not be answered from the old one's store.
+
+        Nor may pages be that were stored when the site shared them otherwise.
+        """
         site = _site(event.body)
         before = self.sites.named(site.name)
         gone = set() if before is None else set(before.hosts) - set(site.hosts)
@@ -179,8 +187,8 @@ class Node:
             for other in self.sites.all()
             if other.name != site.name and set(other.hosts) & set(site.hosts)
         }
-        self.sites.put(site)
-        for name in owners | ({site.name} if gone else set()):
+        changed = self.sites.put(site)
+        for name in owners | changed | ({site.name} if gone else set()):
             await self.pipeline.purge(Purge("site", name), event.position)
 
     async def _put_certificate(self, document: Document, *, new: bool) -> None:

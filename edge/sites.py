@@ -32,16 +32,27 @@ class Sites:
     def __init__(self, sites: Iterable[Site] = ()) -> None:
         self._table = _build(sites, {})
 
-    def replace(self, sites: Iterable[Site]) -> None:
-        """Exactly `sites` from now on. What was proven of one that stays as it was still holds."""
+    def replace(self, sites: Iterable[Site]) -> frozenset[str]:
+        """Exactly `sites` from now on; the names of those that share pages otherwise than before.
+
+        What was proven of one that stays as it was still holds.
+        """
         before = self._table.names
         self._table = _build(sites, before)
         for served in before.values():
             served.current = self._table.names.get(served.site.name) is served
+        return frozenset(
+            name
+            for name, served in self._table.names.items()
+            if name in before and _sharing(served.rules) != _sharing(before[name].rules)
+        )
 
-    def put(self, site: Site) -> None:
-        """`site` from now on, in place of the one of its name; a host that it claims is its own."""
-        self.replace([*(old for old in self.all() if old.name != site.name), site])
+    def put(self, site: Site) -> frozenset[str]:
+        """`site` from now on, in place of the one of its name; a host that it claims is its own.
+
+        Returns what `replace` does.
+        """
+        return self.replace([*(old for old in self.all() if old.name != site.name), site])
 
     def delete(self, name: str) -> None:
         """No site called `name` any more."""
@@ -83,6 +94,11 @@ class Sites:
         """The rules for `host`, or None where nobody claims it."""
         served = self.find(host)
         return None if served is None else served.rules
+
+
+def _sharing(rules: SiteRules) -> tuple[object, ...]:
+    """By what pages are shared, and what was made of them as they were stored."""
+    return rules.classes.pages, rules.guard, rules.share_set_cookie
 
 
 def without_port(host: str) -> str:

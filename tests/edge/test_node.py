@@ -61,6 +61,30 @@ async def test_a_site_that_changes_keeps_what_is_stored() -> None:
         assert await is_hit(edge)
 
 
+async def test_pages_that_a_site_shared_otherwise_are_forgotten() -> None:
+    async with origin(CACHED) as shop, node(shop.url) as edge:
+        told = edge.running.node
+        await told.apply(event("site.put", 1, **site(shop)))
+        for number, pages in enumerate(({"mark": True}, {"mark": True, "seconds": 5}, None), 2):
+            await edge.get("/p")
+            assert await is_hit(edge)
+            more = {} if pages is None else {"pages": pages}
+            await told.apply(event("site.put", number, **site(shop, **more)))
+            assert not await is_hit(edge)
+
+
+async def test_what_was_proven_outlives_what_happens_to_other_sites() -> None:
+    page = says(b"<body>x", "200 OK", "Content-Type: text/html", "Set-Cookie: sid=1")
+    async with origin(page) as shop, node(shop.url, site={"pages": {"mark": True}}) as edge:
+        await edge.get("/p/1")
+        assert await is_hit(edge, "/p/1")
+        await edge.running.node.apply(event("site.put", 1, **site(shop, "other", "other.test")))
+        assert "unproven" not in (await edge.get("/p/2")).fields["cache-status"]
+        changed = site(shop, "shop", "*", pages={"mark": True, "seconds": 5})
+        await edge.running.node.apply(event("site.put", 2, **changed))
+        assert "unproven" in (await edge.get("/p/3")).fields["cache-status"]
+
+
 async def test_a_site_that_can_not_be_read_leaves_the_old_one() -> None:
     async with origin(CACHED) as shop, node(shop.url) as edge:
         with pytest.raises(ValueError, match=r"hosts: got \[\]"):
