@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -415,3 +416,30 @@ async def test_fields_are_read_as_every_parser_reads_them() -> None:
         b"\r\n",
     ):
         assert strict_fields(odd) is None, odd
+
+
+async def test_a_page_that_is_made_anew_for_each_visitor_is_not_replayed() -> None:
+    async def form(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        token = f"{heard.connection:04}{id(heard):028x}"
+        page = f'<body><input name="_token" value="{token}"></body>'.encode() + PAGE
+        writer.write(answer(page, "200 OK", "Content-Type: text/html", f"Set-Cookie: sid={token}"))
+
+    tokens = [
+        {
+            "name": "form",
+            "find": ['name="_token" value="([0-9a-f]{32})"'],
+            "source": "session",
+            "cookie": "sid",
+        }
+    ]
+    pages = {"mark": True, "tokens": tokens}
+    async with origin(form) as behind, node(behind.url, site={"pages": pages}) as edge:
+        line = await Line.to(edge)
+        seen = []
+        for _ in range(5):
+            said = await line.whole(head_of("/page", Accept="text/html"))
+            seen.append(set(re.findall(rb"tepi[0-9a-f]{78}|tepi-form-[0-9a-f]{8}=[0-9a-f]{32}", said)))
+        await line.close()
+        assert [len(found) for found in seen[1:]] == [2, 2, 2, 2]
+        assert not set.intersection(*seen[1:])
+        assert taken(edge) == 0
