@@ -42,6 +42,10 @@ class Says:
     status: int = 200
     only_if: str | None = None  # a field without which the request gets the same as everybody
 
+    def __str__(self) -> str:
+        said = "; ".join(f"{name}: {value}" for name, value in self.fields) or "nothing"
+        return f"{said} by {self.of}" if self.of else said
+
 
 def cc(words: str, **more: object) -> Says:
     return Says((("Cache-Control", words),), **more)  # type: ignore[arg-type]
@@ -121,7 +125,7 @@ BEARING = (("cookie",),) * 5 + (("cookie", "x-who"), ("cookie", "authorization")
 # What may be special about an ask: the origin confirms or fails, a part is wanted, a purge comes while the
 # origin thinks, the visitor wishes something of caches.
 WISHES = ("no-store", "no-cache", "max-stale", "only-if-cached", "stale-if-error=60")
-TWISTS = (None,) * 16 + ("etag",) * 6 + ("fails", "fails", "part", "purged", *WISHES)
+TWISTS = (None,) * 14 + ("etag",) * 7 + ("fails",) * 4 + ("part", "purged", *WISHES)
 WAITS = (0.5, 2.0, 4.9, 5.0, 61.0)
 PURGES = (
     Purge("site", "shop"),
@@ -291,12 +295,13 @@ def check(step: Ask, request: Request, visitor: str, reply: Reply, outdated: dic
     assert int(number) > max(outdated.get("*", 0), outdated.get(resource, 0)), told
 
 
-@given(RULES, st.tuples(st.sampled_from(WAYS), st.sampled_from(WAYS)), SCENES)
-@settings(max_examples=max(800, settings.default.max_examples), deadline=None)
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@given(RULES, st.sampled_from(WAYS), SCENES)
+@settings(max_examples=settings.default.max_examples * 6 // 10)
 def test_nobody_ever_sees_what_was_said_to_another(
-    rules: SiteRules, ways: tuple[Says, Says], steps: tuple[Step, ...]
+    way: Says, rules: SiteRules, other: Says, steps: tuple[Step, ...]
 ) -> None:
-    asyncio.run(play(rules, ways, steps))
+    asyncio.run(play(rules, (way, other), steps))
 
 
 @pytest.mark.parametrize("body", [b"for <ani>", [b"for ", b"<ani>"]], ids=["at-once", "in-pieces"])
