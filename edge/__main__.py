@@ -56,6 +56,7 @@ log = logging.getLogger("tepi.edge")
 GRACE = 10.0  # seconds that requests under way have to finish
 LOG_FLUSH = 0.2
 TEND = 5.0
+HEAT = 300.0  # what was asked for in this time or the one before is hot
 TEND_PAGES = 1.0
 CERTIFICATE_SECONDS = 5.0
 
@@ -201,6 +202,7 @@ async def running(config: EdgeConfig) -> AsyncIterator[Running]:
             edge.listeners.sweep_forever(),
             Checks(edge.backends).run(),
             _every(TEND, edge.backends.tend),
+            _every(HEAT, edge.store.heat.turn),
             _every(TEND_PAGES, lambda: edge.tasks.start(edge.node.tend())),
             _every(LOG_FLUSH, lambda: edge.access_log.flush() if edge.access_log is not None else None),
         ):

@@ -36,7 +36,7 @@ def admin_application(node: Node, metrics: Collector, ready: Callable[[], bool])
         return web.Response(status=200 if fine else 503, text="ready\n" if fine else "not ready\n")
 
     async def purge(body: dict[str, Any]) -> dict[str, Any]:
-        told = {"entries": await node.forget(body), "dry_run": bool(body.get("dry_run"))}
+        told = {**await node.forget(body), "dry_run": bool(body.get("dry_run"))}
         closed = node.closed()
         return told | ({"closed": closed} if closed else {})
 

@@ -280,7 +280,9 @@ class Lane:
             return False
         body = memo.body
         named = self._new_id()
-        memo.slot.used = True
+        slot = memo.slot
+        if slot.used is not slot.heat.period:  # as in Slot.use, less the call
+            slot.use()
         self._answers += 1
         if len(body) <= JOINED:
             way.transport.write(memo.head(began, named) + body)

@@ -37,7 +37,7 @@ class PurgeBody(Table):
     value: str = Field(min_length=1, max_length=8192, description="A URL, a tag, a site's name or host.")
     soft: bool = Field(False, description="Mark stale instead of dropping.")
     site: str | None = Field(None, description="Narrows a tag to one site.")
-    dry_run: bool = Field(False, description="Count what would go; change nothing.")
+    dry_run: bool = Field(False, description="Tell what would go; change nothing.")
 
     def purge(self) -> Purge:
         """The same as a value."""
@@ -143,7 +143,7 @@ class Node:
             case "explain":
                 return await self.explain(body)
             case "dry-run":
-                return {"entries": await self.forget({**body, "dry_run": True})}
+                return await self.forget({**body, "dry_run": True})
             case _:
                 raise ValueError(f"got command {verb!r}, expected explain or dry-run")
 
@@ -153,10 +153,12 @@ class Node:
 
     # What the operator says ---------------------------------------------------------------------
 
-    async def forget(self, document: Document) -> int:
-        """Carries out a purge; the number of entries it met. Raises ValueError."""
+    async def forget(self, document: Document) -> dict[str, Any]:
+        """Carries out a purge, or tells what it would drop: how many entries. Raises ValueError."""
         body = _parsed(PurgeBody, document)
-        return await self.pipeline.purge(body.purge(), self.position, dry_run=body.dry_run)
+        if body.dry_run:
+            return (await self.pipeline.weigh(body.purge())).as_json()
+        return {"entries": await self.pipeline.purge(body.purge(), self.position)}
 
     async def explain(self, document: Document) -> dict[str, object]:
         """What a request would meet, without sending it. Raises ValueError."""

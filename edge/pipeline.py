@@ -46,7 +46,7 @@ from edge.policy.reasons import (
 from edge.policy.rules import SiteRules
 from edge.policy.statuses import is_error
 from edge.position import Position
-from edge.purge import Purge
+from edge.purge import Purge, Weight
 from edge.purging import Purging
 from edge.refusals import failure, refusal
 from edge.ruling import Ruling, dressed
@@ -427,12 +427,16 @@ class Pipeline:
             return story.Part(include, url, unfit.reason)
         return story.Part(include, url, self._decide(part))
 
-    async def purge(self, purge: Purge, at: Position, *, dry_run: bool = False) -> int:
+    async def purge(self, purge: Purge, at: Position) -> int:
         """Forget what matches, fills under way included; the number of entries found.
 
         `at` is the purge's place in the journal, for the log. Raises ValueError for a value that is no URL.
         """
-        return await self._purging.purge(purge, at, dry_run=dry_run)
+        return await self._purging.purge(purge, at)
+
+    async def weigh(self, purge: Purge) -> Weight:
+        """What `purge` would drop, without dropping it. Raises ValueError for a value that is no URL."""
+        return await self._purging.weigh(purge)
 
     async def tend(self, sites: Iterable[tuple[str | None, SiteRules]]) -> None:
         """Keep at hand what the rules of `sites`, each with a host, show when origins fail."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from edge.policy.key import keys_of, located, origin_of
 
@@ -112,6 +112,42 @@ class Site:
 
     def strikes(self, one: Bearer) -> bool:
         return one.site == self.site
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What a purge would drop. Bytes are hot that were asked for again in the last minutes."""
+
+    entries: int
+    bytes: int
+    hot_bytes: int
+    hot_bytes_stored: int  # of all that is stored
+
+    @property
+    def hot_share(self) -> float:
+        """The share of the hot bytes that would go; 0 where nothing is hot."""
+        return self.hot_bytes / self.hot_bytes_stored if self.hot_bytes_stored else 0.0
+
+    @classmethod
+    def together(cls, weights: Iterable[Weight]) -> Weight:
+        """What all of them would drop."""
+        each = tuple(weights)
+        return cls(
+            sum(one.entries for one in each),
+            sum(one.bytes for one in each),
+            sum(one.hot_bytes for one in each),
+            sum(one.hot_bytes_stored for one in each),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For control, and for who asks the node itself."""
+        return {
+            "entries": self.entries,
+            "bytes": self.bytes,
+            "hot_bytes": self.hot_bytes,
+            "hot_bytes_stored": self.hot_bytes_stored,
+            "hot_share": round(self.hot_share, 4),
+        }
 
 
 def _as_is(key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from edge.policy.key import host_name
 from edge.policy.keying import spelled
 from edge.policy.rules import SiteRules
 from edge.position import Position
-from edge.purge import Mark, Purge, mark_of
+from edge.purge import Mark, Purge, Weight, mark_of
 from edge.store.memory import MemoryStore
 
 logger = logging.getLogger("tepi.edge")
@@ -32,12 +33,22 @@ class Purging:
         self._store = store
         self._fetching = fetching
 
-    async def purge(self, purge: Purge, at: Position, *, dry_run: bool = False) -> int:
+    async def weigh(self, purge: Purge) -> Weight:
+        """What `purge` would drop. Raises ValueError for a value that is no URL."""
+        site = self._site_named(purge.value) if purge.kind == "site" else ""
+        found = self._store.struck_by(mark_of(purge, site, self._spelled))
+        entries = taken = hot = 0
+        for number, entry in enumerate(found, 1):
+            one, warm = self._store.weight(entry)
+            entries, taken, hot = entries + (one > 0), taken + one, hot + warm
+            if number % SWEEP == 0:
+                await asyncio.sleep(0)
+        return Weight(entries, taken, hot, self._store.heat.hot)
+
+    async def purge(self, purge: Purge, at: Position) -> int:
         """Forget what matches; the number of entries found. Raises ValueError for a value that is no URL."""
         site = self._site_named(purge.value) if purge.kind == "site" else ""
         mark = mark_of(purge, site, self._spelled)
-        if dry_run:
-            return self._store.count(mark)
         if site:
             self._fetching.proving.proofs.forget(site)
         sweep = self._fetching.invalidate(mark)

@@ -15,7 +15,7 @@ from control.stream import CommandFailed, NoSuchNode
 from edge.notation import Table
 from edge.policy.key import keys_of, located
 from edge.problems import Problem, Refused
-from edge.purge import Purge
+from edge.purge import Purge, Weight
 
 LONGEST_WAIT = 300.0
 LONGEST_KEY = 255
@@ -30,7 +30,7 @@ class PurgeBody(Table):
     )
     soft: bool = Field(False, description="Mark entries stale instead of dropping them.")
     site: str | None = Field(None, description="Narrows a tag to the site of this name.")
-    dry_run: bool = Field(False, description="Count what would go; change nothing.")
+    dry_run: bool = Field(False, description="Tell what would go; change nothing.")
 
     def purge(self) -> Purge:
         """This as nodes read it. Raises Refused."""
@@ -47,7 +47,8 @@ async def _order(call: Call) -> web.Response:
     body: PurgeBody = call.body
     purge = body.purge()
     if body.dry_run:
-        return web.json_response({"dry_run": True, "nodes": await dry_run(call.plane, purge)})
+        nodes = await dry_run(call.plane, purge)
+        return web.json_response({"dry_run": True, "nodes": nodes, "total": total(nodes).as_json()})
     key = call.request.headers.get("Idempotency-Key")
     if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isascii()):
         raise BadQuery("Idempotency-Key", key[:40], f"1 to {LONGEST_KEY} characters of ASCII")
@@ -67,7 +68,7 @@ async def closed_sites(plane: Plane) -> list[str]:
 
 
 async def dry_run(plane: Plane, purge: Purge) -> dict[str, dict[str, Any]]:
-    """How many entries each connected edge node would drop, by node."""
+    """What each connected edge node would drop, by node."""
     body = {"kind": purge.kind, "value": purge.value, "soft": purge.soft, "site": purge.site}
     counted: dict[str, dict[str, Any]] = {}
     for seen in list(plane.fanout.all()):
@@ -77,6 +78,17 @@ async def dry_run(plane: Plane, purge: Purge) -> dict[str, dict[str, Any]]:
             except (NoSuchNode, CommandFailed) as error:
                 counted[seen.name] = {"error": str(error)}
     return counted
+
+
+def total(nodes: dict[str, dict[str, Any]]) -> Weight:
+    """What all nodes together would drop. One that knows no bytes, or could not answer, adds none."""
+
+    def read(told: dict[str, Any], name: str) -> int:
+        value = told.get(name)
+        return value if type(value) is int and value >= 0 else 0
+
+    names = ("entries", "bytes", "hot_bytes", "hot_bytes_stored")
+    return Weight.together(Weight(*(read(told, name) for name in names)) for told in nodes.values())
 
 
 async def _list(call: Call) -> web.Response:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
 from control.cli.options import control_options, need_control
@@ -22,7 +23,7 @@ TIMED_OUT = 3
 @click.option("--tag", help="Everything that bears this tag.")
 @click.option("--site", help="Everything of the site with this host or name; with --tag, only its.")
 @click.option("--soft", is_flag=True, help="Mark stale instead of dropping.")
-@click.option("--dry-run", is_flag=True, help="Count what would go; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Tell how much would go, and how hot it is; change nothing.")
 @click.option("--wait", is_flag=True, help="Wait for every node that is healthy now.")
 @click.option("--timeout", type=float, default=30.0, show_default=True, help="Seconds to wait.")
 @click.option("--node", "node_url", help="A node without control: its admin listener's URL.")
@@ -36,7 +37,8 @@ def command(
     body = purge_body(url, prefix, tag, site, soft=soft, dry_run=dry_run)
     if node_url:
         document = asyncio.run(_at_node(node_url, body))
-        click.echo(json.dumps(document) if as_json else f"{document.get('entries', 0)} entries")
+        said = _would_go(document) if dry_run else f"{document.get('entries', 0)} entries"
+        click.echo(json.dumps(document) if as_json else said)
         if not as_json:
             _say_closed(document)
         return
@@ -92,12 +94,20 @@ def _say_closed(document: dict[str, Any]) -> None:
         click.echo(f"{name} is closed for maintenance: its visitors get 503, whatever was purged")
 
 
+def _would_go(counted: dict[str, Any]) -> str:
+    """What a dry run says, in a line."""
+    share, size = counted.get("hot_share", 0.0), decimal(counted.get("bytes", 0))
+    return f"{counted['entries']} entries would go, {size}, {share:.0%} of the hot bytes"
+
+
 def _show(document: dict[str, Any]) -> None:
     console = Console()
     if document.get("dry_run"):
         for name, counted in document["nodes"].items():
-            said = counted.get("error") or f"{counted['entries']} entries would go"
+            said = counted.get("error") or _would_go(counted)
             console.print(f"{name}: {said}", markup=False, highlight=False)
+        if len(document["nodes"]) > 1:
+            console.print(f"together: {_would_go(document['total'])}", markup=False, highlight=False)
         return
     table = Table("node", "state", "after", "healthy at the call", box=None, pad_edge=False)
     for receipt in document["receipts"]:

@@ -9,12 +9,13 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from control.api.insight import any_edge
-from control.api.purges import PurgeBody, dry_run
+from control.api.purges import PurgeBody, dry_run, total
 from control.dashboard.live import PARTS, parts
 from control.dashboard.visit import FIELDS, Visit
 from control.purges import Order
 from control.stream import CommandFailed, NoSuchNode
 from edge.problems import Refused
+from edge.purge import Weight
 
 FRAGMENT = "X-Tepi-Fragment"  # our own script asks for the changed part alone
 
@@ -29,9 +30,9 @@ class PurgeOutcome:
     order: Order | None = None
 
     @property
-    def entries(self) -> int:
-        """How many entries a dry run met on all nodes."""
-        return sum(int(one.get("entries", 0)) for one in (self.counted or {}).values())
+    def total(self) -> Weight:
+        """What a dry run met on all nodes."""
+        return total(self.counted or {})
 
 
 async def overview(visit: Visit) -> web.StreamResponse:

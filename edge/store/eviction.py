@@ -1,7 +1,8 @@
-"""Eviction by SIEVE (Zhang et al., NSDI 2024): one queue, one bit, one hand.
+"""Eviction by SIEVE (Zhang et al., NSDI 2024): one queue, one mark, one hand; and how much is hot.
 
 What was used since the hand last passed is spared once; what was not is evicted. New entries do not
-push used ones out, and a hit costs one assignment.
+push used ones out. The mark is the period of the last use, so that a hit costs a comparison, and once a
+period an assignment.
 """
 
 from __future__ import annotations
@@ -22,23 +23,78 @@ class Copy(Protocol):
         ...
 
 
+class Heat:
+    """How many bytes were used lately: in this period or the one before.
+
+    How long a period is, is up to who calls `turn`.
+    """
+
+    __slots__ = ("_before", "_now", "period")
+
+    def __init__(self) -> None:
+        self.period = 2  # a slot that was never used has 0
+        self._now = 0
+        self._before = 0
+
+    @property
+    def hot(self) -> int:
+        """Bytes used lately."""
+        return self._now + self._before
+
+    def turn(self) -> None:
+        """Begin a period."""
+        self.period += 1
+        self._now, self._before = 0, self._now
+
+    def of(self, slot: Slot) -> int:
+        """The hot bytes of `slot`."""
+        return slot.size if slot.used >= self.period - 1 else 0
+
+    def mark(self, slot: Slot, period: int) -> None:
+        """`slot` was last used in `period`; 0: never."""
+        if slot.used == self.period:
+            self._now -= slot.size
+        elif slot.used == self.period - 1:
+            self._before -= slot.size
+        slot.used = period
+        if period == self.period:
+            self._now += slot.size
+        elif period == self.period - 1:
+            self._before += slot.size
+
+    def resize(self, slot: Slot, size: int) -> None:
+        """`slot` holds `size` bytes from now on."""
+        used = slot.used
+        self.mark(slot, 0)
+        slot.size = size
+        self.mark(slot, used)
+
+
 class Slot:
     """An entry's place in the queue, or that of a `piece` of its body.
 
-    `alive` turns false, for good, when it leaves the store. `memos` are the copies that must not outlive it.
+    `used` is the period of its last use, 0 once the hand has passed. `alive` turns false, for good, when it
+    leaves the store. `memos` are the copies that must not outlive it.
     """
 
-    __slots__ = ("alive", "entry", "memos", "newer", "older", "piece", "size", "used")
+    __slots__ = ("alive", "entry", "heat", "memos", "newer", "older", "piece", "size", "used")
 
-    def __init__(self, entry: Entry, size: int, piece: Piece | None = None) -> None:
+    def __init__(self, entry: Entry, size: int, heat: Heat, piece: Piece | None = None) -> None:
         self.entry = entry
         self.piece = piece
         self.size = size
-        self.used = False
+        self.heat = heat
+        self.used = 0
         self.alive = True
         self.memos: list[Copy] = []
         self.newer: Slot | None = None
         self.older: Slot | None = None
+
+    def use(self) -> None:
+        """Note a hit."""
+        heat = self.heat
+        if self.used is not heat.period:  # the same number, but another object now and then: that is no harm
+            heat.mark(self, heat.period)
 
     def die(self) -> None:
         """The entry is not in the store any more, or is not what the store would answer with."""
@@ -85,12 +141,13 @@ class Sieve:
         else:
             self._oldest = slot.newer
         slot.newer = slot.older = None
+        slot.heat.mark(slot, 0)
 
     def victim(self) -> Slot | None:
         """The slot to evict next; the caller removes it. None if the queue is empty."""
         hand = self._hand or self._oldest
         while hand is not None and hand.used:
-            hand.used = False
+            hand.heat.mark(hand, 0)
             hand = hand.newer or self._oldest
         self._hand = hand
         return hand

@@ -35,11 +35,6 @@ class NameIndex:
         elif held is entry:
             del self._names[name]
 
-    def count(self, name: str) -> int:
-        """How many entries bear `name`."""
-        held = self._names.get(name)
-        return len(held) if isinstance(held, set) else 0 if held is None else 1
-
     def find(self, name: str) -> tuple[Entry, ...]:
         """The entries that bear `name`."""
         held = self._names.get(name)

@@ -13,7 +13,7 @@ from edge.policy.entry import Entry
 from edge.policy.key import origin_of
 from edge.purge import Groups, Keys, Mark, Prefix, Site, Tag
 from edge.store.content import Stored
-from edge.store.eviction import Sieve, Slot
+from edge.store.eviction import Heat, Sieve, Slot
 from edge.store.index import NameIndex
 from edge.store.parts import Parts, Piece
 
@@ -47,6 +47,7 @@ class MemoryStore:
         self._tags: dict[str, NameIndex] = {}  # site -> tag -> entries
         self._groups: dict[str, NameIndex] = {}  # origin -> group -> entries
         self._queue = Sieve()
+        self.heat = Heat()
         self._sweeps: list[Sweep] = []
 
     def __len__(self) -> int:
@@ -68,7 +69,7 @@ class MemoryStore:
         """Note a hit, for eviction."""
         slot = self._slots.get(entry)
         if slot is not None:
-            slot.used = True
+            slot.use()
 
     def put(self, entry: Entry) -> bool:
         """Keep `entry` in place of the variant that answers the same requests; False if there is no room.
@@ -92,7 +93,7 @@ class MemoryStore:
         self._make_room(size)  # before it comes, or the newest and least used would be the first to go
         if self.size + size > self.budget:
             return False
-        slot = Slot(entry, size)
+        slot = Slot(entry, size, self.heat)
         if isinstance(entry.content, Parts):
             entry.content.slot = slot
         self._slots[entry] = slot
@@ -114,7 +115,7 @@ class MemoryStore:
         self._unlist(old, slot)
         kept = self.put(new)
         if kept:
-            self._slots[new].used = used
+            self.heat.mark(self._slots[new], used)
         if isinstance(content, Parts) and not (kept and new.content is content):
             self._release(content)
         return kept
@@ -133,7 +134,7 @@ class MemoryStore:
             slot = parts.slot
             if slot is None:
                 return False
-            slot.used = True  # its own pieces must not push it out
+            slot.use()  # its own pieces must not push it out
             size = PIECE_OVERHEAD + len(piece)
             if size > self.budget:
                 return False
@@ -141,7 +142,7 @@ class MemoryStore:
             if parts.slot is None or self.size + size > self.budget:
                 return False
             made = Piece(begin, piece)
-            made.slot = Slot(slot.entry, size, made)
+            made.slot = Slot(slot.entry, size, self.heat, made)
             parts.pieces[begin] = made
             self._queue.add(made.slot)
             self.size += size
@@ -167,7 +168,7 @@ class MemoryStore:
         if slot is not None:
             size = weigh(entry)
             self.size += size - slot.size
-            slot.size = size
+            self.heat.resize(slot, size)
             self._make_room()
 
     def reserve(self, size: int) -> bool:
@@ -229,20 +230,19 @@ class MemoryStore:
         """Whether anything of `site` is stored."""
         return site in self._sites
 
-    def count(self, mark: Mark) -> int:
-        """How many entries `mark` strikes; costs what it finds at most."""
-        match mark:
-            case Keys():
-                return sum(len(self._keys.get(key, ())) for key in mark.keys)
-            case Prefix():
-                return sum(len(self._keys[key]) for key in self._within(mark))
-            case Tag():
-                sites = self._tags if mark.site is None else (mark.site,)
-                return sum(self._tags[site].count(mark.tag) for site in sites if site in self._tags)
-            case Groups():
-                return len(self._in_groups(mark))
-            case Site():
-                return len(self._sites.get(mark.site, ()))
+    def struck_by(self, mark: Mark) -> tuple[Entry, ...]:
+        """What `mark` would strike; costs what it finds."""
+        return tuple(self._found(mark))
+
+    def weight(self, entry: Entry) -> tuple[int, int]:
+        """The bytes that `entry` takes, and those of them that are hot; nothing if it is not stored."""
+        slot, content = self._slots.get(entry), entry.content
+        if slot is None:
+            return 0, 0
+        slots = [slot]
+        if isinstance(content, Parts):
+            slots += [piece.slot for piece in content.pieces.values() if piece.slot is not None]
+        return sum(slot.size for slot in slots), sum(map(self.heat.of, slots))
 
     def strike(self, mark: Mark, now: float) -> Sweep:
         """Refuse what `mark` strikes from this moment on. The sweep, step by step, gives its space back."""

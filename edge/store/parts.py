@@ -74,7 +74,7 @@ class Parts:
         """What `piece` holds; it and the entry are noted as used, for eviction."""
         for slot in (piece.slot, self.slot):
             if slot is not None:
-                slot.used = True
+                slot.use()
         return piece.data
 
     def fill(self, at: int) -> Fill | None:

@@ -455,7 +455,8 @@ async def test_what_is_purged_and_explained_on_the_admin_listener() -> None:
         assert "; hit" in (await edge.get("/p")).fields["cache-status"]
         assert (await post("/explain", {"url": url}))[1]["decision"] == "hit"
         dry = await post("/purge", {"kind": "tag", "value": "red", "dry_run": True})
-        assert dry == (200, {"entries": 1, "dry_run": True})
+        assert (dry[0], dry[1]["entries"], dry[1]["dry_run"]) == (200, 1, True)
+        assert (dry[1]["bytes"], dry[1]["hot_share"]) == (dry[1]["hot_bytes"], 1.0)
         assert "; hit" in (await edge.get("/p")).fields["cache-status"]
         assert (await post("/purge", {"kind": "tag", "value": "red"}))[1]["entries"] == 1
         assert "; hit" not in (await edge.get("/p")).fields["cache-status"]

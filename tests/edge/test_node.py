@@ -170,8 +170,12 @@ async def test_commands_are_carried_out_or_refused_in_a_sentence() -> None:
         await edge.get("/p")
         explained = await told.command("explain", {"url": f"http://{HOST}/p", "fields": {"Accept": "*/*"}})
         assert (explained["decision"], explained["site"]) == ("hit", "shop")
-        assert await told.command("dry-run", {"kind": "tag", "value": "red"}) == {"entries": 1}
+        cold = await told.command("dry-run", {"kind": "tag", "value": "red"})
+        assert (cold["entries"], cold["hot_bytes"], cold["hot_share"]) == (1, 0, 0.0)
         assert await is_hit(edge)
+        hot = await told.command("dry-run", {"kind": "tag", "value": "red"})
+        assert hot["bytes"] == hot["hot_bytes"] == hot["hot_bytes_stored"] > 4
+        assert hot["hot_share"] == 1.0
         for verb, body in (("dance", {}), ("explain", {}), ("dry-run", {"kind": "tag"})):
             with pytest.raises(ValueError, match="expected"):
                 await told.command(verb, body)

@@ -61,11 +61,41 @@ async def test_a_purge_strikes_exactly_what_it_names(purge: Purge, left: list[st
     stage = Stage(tagged)
     await stored(stage, "/a", "/ab", "/b")
     found = 3 - len(left)
-    assert await stage.pipeline.purge(purge, ALONE, dry_run=True) == found
+    assert (await stage.pipeline.weigh(purge)).entries == found
     assert await living(stage, "/a", "/ab", "/b") == ["/a", "/ab", "/b"]
     assert await stage.pipeline.purge(purge, ALONE) == found
     assert await living(stage, "/a", "/ab", "/b") == left
     assert len(stage.store) == len(left)
+
+
+async def test_a_dry_run_tells_the_share_of_the_hot_bytes() -> None:
+    stage = Stage(tagged)
+    await stored(stage, "/a", "/ab", "/b")
+    cold = await stage.pipeline.weigh(Purge("tag", "all"))
+    assert (cold.entries, cold.bytes, cold.hot_bytes, cold.hot_share) == (3, stage.store.size, 0, 0.0)
+    await stage.ask("/a")
+    await stage.ask("/b")
+    every = await stage.pipeline.weigh(Purge("tag", "all"))
+    one = await stage.pipeline.weigh(Purge("url", "http://shop.test/a"))
+    none = await stage.pipeline.weigh(Purge("url", "http://shop.test/ab"))
+    assert 0 < every.hot_bytes == every.hot_bytes_stored < every.bytes
+    assert 0.4 < one.hot_share < 0.6 and one.hot_bytes == one.bytes
+    assert (none.entries, none.hot_share) == (1, 0.0)
+    stage.store.heat.turn()
+    await stage.ask("/a")
+    stage.store.heat.turn()
+    assert (await stage.pipeline.weigh(Purge("url", "http://shop.test/a"))).hot_share == 1.0
+
+
+async def test_a_dry_run_of_much_lets_others_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.purging.SWEEP", 1)
+    stage = Stage(tagged)
+    await stored(stage, "/a", "/ab", "/b")
+    weighing = asyncio.ensure_future(stage.pipeline.weigh(Purge("tag", "all")))
+    await asyncio.sleep(0)
+    assert not weighing.done()
+    await stage.pipeline.purge(Purge("site", "shop"), ALONE)
+    assert 1 <= (await weighing).entries < 3  # what went meanwhile weighs nothing
 
 
 async def test_a_url_is_purged_in_every_variant() -> None:

@@ -14,7 +14,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from control.api.purges import total
 from edge.journal import Document
+from edge.purge import Weight
 from tests.control.planes import Control, controlling, joined
 from tests.edge.scripted import Told, eventually, running
 
@@ -122,11 +124,11 @@ async def test_purges_are_forgotten_after_a_month_and_their_keys_with_them(contr
 
 
 class Counts(Told):
-    """A node that would drop three entries."""
+    """A node that would drop three entries, and half of its hot bytes."""
 
     async def command(self, verb: str, body: Document) -> Document:
         assert verb == "dry-run"
-        return {"entries": 3, "asked": dict(body)}
+        return {**Weight(3, 900, 500, 1000).as_json(), "asked": dict(body)}
 
 
 async def test_a_dry_run_counts_on_every_node_and_changes_nothing(control: Control) -> None:
@@ -139,9 +141,24 @@ async def test_a_dry_run_counts_on_every_node_and_changes_nothing(control: Contr
         status, counted = await control.ask("POST", "/purges", {**TAG, "dry_run": True})
     assert status == 200
     asked = {"kind": "tag", "value": "product-42", "soft": False, "site": None}
-    assert counted == {"dry_run": True, "nodes": {"jakarta": {"entries": 3, "asked": asked}}}
+    weight = {"entries": 3, "bytes": 900, "hot_bytes": 500, "hot_bytes_stored": 1000, "hot_share": 0.5}
+    assert counted == {"dry_run": True, "nodes": {"jakarta": {**weight, "asked": asked}}, "total": weight}
     assert await control.is_up.journal.head() == before
     assert node.told.events == []
+
+
+def test_the_fleet_would_drop_what_its_nodes_would() -> None:
+    nodes = {
+        "jakarta": Weight(3, 900, 500, 1000).as_json(),
+        "virginia": Weight(1, 100, 0, 3000).as_json(),
+        "older": {"entries": 2},
+        "silent": {"error": "no answer"},
+        "odd": {"entries": -5, "bytes": "many", "hot_bytes": True},
+    }
+    together = total(nodes)
+    assert together == Weight(6, 1000, 500, 4000)
+    assert together.hot_share == 0.125
+    assert total({}) == Weight(0, 0, 0, 0) and total({}).hot_share == 0.0
 
 
 async def test_an_acknowledged_purge_outlives_a_killed_control(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from control.cli import main
 from edge.journal import Document
 from edge.notation import Address
 from edge.packs import bundled, document
+from edge.purge import Weight
 from tests.control.planes import Control, controlling, healthy, joined
 from tests.edge.scripted import Told, eventually, running
 
@@ -47,7 +48,9 @@ class Shows(Told):
     """A node that explains and counts."""
 
     async def command(self, verb: str, body: Document) -> Document:
-        return {"entries": 2} if verb == "dry-run" else {**EXPLANATION, "url": body["url"]}
+        if verb == "dry-run":
+            return Weight(2, 4000, 380, 1000).as_json()
+        return {**EXPLANATION, "url": body["url"]}
 
 
 @pytest.fixture
@@ -248,7 +251,10 @@ async def test_a_dry_run_counts_and_waits_for_nothing(control: Control) -> None:
     async with running(node.agent()) as agent:
         await eventually(lambda: agent.ready)
         result = await tepi(control, "purge", "--site", "shop.test", "--dry-run", "--wait")
-    assert (result.exit_code, result.stdout) == (0, "jakarta: 2 entries would go\n")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "jakarta: 2 entries would go, 4.0 kB, 38% of the hot bytes\n",
+    )
     assert node.told.events == []
 
 

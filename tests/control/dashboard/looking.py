@@ -17,6 +17,7 @@ from control.db.tables import samples
 from edge.explain import Explanation, Step, StoredVariant
 from edge.identity import join
 from edge.journal import Document
+from edge.purge import Weight
 from tests.control.planes import Control, JoinedNode, healthy
 from tests.edge.scripted import Told, running
 from tests.support.tools import chromium
@@ -80,7 +81,7 @@ class Serving(Told):
     async def command(self, verb: str, body: Document) -> Document:
         match verb:
             case "dry-run":
-                return {"entries": 3}
+                return Weight(3, 1500, 380, 1000).as_json()
             case "explain" if "shop.example" in str(body["url"]):
                 return explained(str(body["url"]))
         raise ValueError("got nonsense, expected a URL of a site")

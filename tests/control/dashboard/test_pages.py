@@ -141,6 +141,8 @@ async def test_a_dry_run_counts_and_changes_nothing(member: Member) -> None:
     status, page = await member.post("/purges", form, X_Tepi_Fragment="1")
     assert status == 200
     assert "6 entries would go" in page  # three a node
+    assert "They hold 3 kB, and 38% of the bytes" in page
+    assert page.count("38% of the hot bytes") == 2
     assert await member.control.is_up.journal.head() == before
 
 

@@ -179,6 +179,13 @@ class StoreAgainstModel(RuleBasedStateMachine):
         super().__init__()
         self.store = MemoryStore(60_000, 20_000)
         self.known: list[Entry] = []
+        self.period = 0
+        self.used: dict[Entry, int] = {}  # when each was last used, in periods
+
+    @rule()
+    def turn(self) -> None:
+        self.store.heat.turn()
+        self.period += 1
 
     @rule(
         path=PATHS,
@@ -207,6 +214,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
     def use(self, path: str) -> None:
         for one in self.store.get(key_of(make_request(path))):
             self.store.use(one)
+            self.used[one] = self.period
 
     @rule(path=PATHS)
     def drop(self, path: str) -> None:
@@ -229,7 +237,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
     )
     def purge(self, mark: Mark) -> None:
         struck = [one for one in self.known if self.store.holds(one) and mark.strikes(one)]
-        assert self.store.count(mark) == len(struck)
+        assert set(self.store.struck_by(mark)) == set(struck)
         sweep = self.store.strike(mark, 1.0)
         assert sweep.found == len(struck)
         while not sweep.step(2):
@@ -241,6 +249,8 @@ class StoreAgainstModel(RuleBasedStateMachine):
                 again = next(other for other in self.store.get(one.key) if other.selection == one.selection)
                 assert again.freshness.ttl(1.0) <= 0
                 self.known.append(again)
+                if one in self.used:
+                    self.used[again] = self.used[one]
         else:
             self.known = [one for one in self.known if one not in struck]
 
@@ -251,7 +261,18 @@ class StoreAgainstModel(RuleBasedStateMachine):
         assert self.store.size == sum(map(weigh, self.known)) <= self.store.budget
         for one in self.known:
             assert one in self.store.get(one.key)
+        weights = [self.store.weight(one) for one in self.known]
+        assert [size for size, _ in weights] == list(map(weigh, self.known))
+        assert sum(hot for _, hot in weights) == self.store.heat.hot
+        for one, (size, hot) in zip(self.known, weights, strict=True):
+            lately = self.used.get(one, -9) >= self.period - 1
+            assert hot in ((size,) if lately and not self.store.evictions else (0, size) if lately else (0,))
 
 
 TestStoreAgainstModel = StoreAgainstModel.TestCase
 TestStoreAgainstModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_what_is_not_stored_weighs_nothing() -> None:
+    store = MemoryStore(10**6, 10**5)
+    assert store.weight(entry()) == (0, 0)
