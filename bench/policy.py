@@ -1,7 +1,9 @@
 """How long does one policy decision take on one core, and what does it allocate?
 
-Every case is one call as the data path makes it: a lookup among stored entries, the judgement of an answer,
-the making of an entry. Fields are indexed once for all decisions about a request: a case of its own.
+Every case is one call as the data path makes it: what kind of request this is, what of it is in the key, a
+lookup among stored entries, the judgement of an answer, the making of an entry; without rules of the site's,
+and with those of a platform pack. Fields are indexed once for all decisions about a request: a case of its
+own. The time is the processor's, so that a busy machine does not count.
 
     python bench/policy.py [--json FILE]
 """
@@ -11,19 +13,25 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from timeit import Timer
 
-from edge.http.message import Fields, Request
-from edge.policy.freshness import Freshness, Timing
+from edge.config import parse_edge
+from edge.http.message import Client, Fields, Request
+from edge.policy.classes import classify
+from edge.policy.freshness import Freshness, Timing, freshness, governing
+from edge.policy.invalidation import invalidated
 from edge.policy.key import key_of
+from edge.policy.keying import keyed
 from edge.policy.lookup import lookup
 from edge.policy.rules import SiteRules
 from edge.policy.storing import judge, make_entry
 from edge.policy.tags import tags_of
+from edge.policy.validation import asking, not_modified, selected_by, updated
 from edge.position import ALONE
 from edge.store.content import Stored
 
@@ -65,8 +73,26 @@ class Result:
         return 1e6 / self.microseconds
 
 
-def request(*more: tuple[str, str]) -> Request:
-    return Request("GET", "https", "shop.example", "/p/kopi-gayo", "colour=green", Fields((*BROWSER, *more)))
+def request(*more: tuple[str, str], path: str = "/p/kopi-gayo", query: str = "colour=green") -> Request:
+    client = Client("192.0.2.7", country="ID")
+    return Request("GET", "https", "shop.example", path, query, Fields((*BROWSER, *more)), client)
+
+
+def shop_rules() -> SiteRules:
+    """A site with a platform's pack, currencies by place, and variants of its own."""
+    site = {
+        "name": "shop",
+        "hosts": ["shop.example"],
+        "origins": [{"url": "http://127.0.0.1:9"}],
+        "platform": "woocommerce",
+        "key": {
+            "cookies": ["currency"],
+            "device": True,
+            "place": {"buckets": {"idr": ["ID"], "eur": ["DE", "FR", "NL"]}, "otherwise": "usd"},
+            "query": {"sort": True},
+        },
+    }
+    return parse_edge({"sites": [site]}).sites[0].rules()
 
 
 def cases() -> dict[str, Callable[[], object]]:
@@ -97,24 +123,45 @@ def cases() -> dict[str, Callable[[], object]]:
         for number in range(8)
     ]
     last = request(("X-Device", "7"))
-    tagged = Fields([("Cache-Tag", ",".join(f"product-{number}" for number in range(1000)))])
+    rules, came = shop_rules(), request(query="colour=green&utm_source=mail&gclid=1&size=2&fbclid=3")
+    picture = request(path="/wp-content/uploads/kopi.jpg", query="")
+    kinds = {name: classify(asked, rules) for name, asked in (("page", came), ("picture", picture))}
+    short = Fields([("Cache-Tag", ",".join(f"product-{number}" for number in range(1000)))])
+    long = Fields([("X-Magento-Tags", ",".join(f"cat_p_{number}" for number in range(1_500)))])
+    directives = governing(page)
+    conditional, posted = request(("If-None-Match", '"5f3759df"')), replace(asked, method="POST")
+    targeted = (*PAGE, ("CDN-Cache-Control", "max-age=3600, stale-if-error=600"))
     return {
         "index a request's fields": lambda: "cookie" in Fields(BROWSER),
+        "classify: no rules": lambda: classify(asked, RULES),
+        "classify: page, by a pack": lambda: classify(came, rules),
+        "classify: picture, by a pack": lambda: classify(picture, rules),
+        "keyed: no rules": lambda: keyed(asked, RULES, classify(asked, RULES)),
+        "keyed: page, by a pack": lambda: keyed(came, rules, kinds["page"]),
+        "keyed: picture, by a pack": lambda: keyed(picture, rules, kinds["picture"]),
         "key": lambda: key_of(asked),
         "lookup: hit": lambda: lookup(asked, (kept,), RULES, 1.0),
         "lookup: stale": lambda: lookup(asked, (kept,), RULES, 310.0),
         "lookup: miss": lambda: lookup(asked, (), RULES, 1.0),
         "lookup: hit, last of 8 variants": lambda: lookup(last, variants, RULES, 1.0),
+        "has the visitor this?": lambda: not_modified(conditional.fields, 200, page, kept.date),
+        "ask the origin whether it holds": lambda: asking(asked, kept),
+        "a 304: which, and its fields": lambda: selected_by(kept, page) and updated(kept.fields, page),
+        "freshness": lambda: freshness(200, page, TIMING, RULES, directives),
         "judge: keep": lambda: judge(asked, 200, Fields(PAGE), TIMING, RULES),
         "judge: private": lambda: judge(asked, 200, private, TIMING, RULES),
+        "judge: by a targeted field": lambda: judge(asked, 200, Fields(targeted), TIMING, RULES),
         "make an entry": lambda: entry(Fields(PAGE), asked, fresh),
-        "read 1000 tags": lambda: tags_of(tagged),
+        "make an entry with 1500 tags": lambda: entry(Fields((*PAGE, *long.lines)), asked, fresh),
+        "what a POST outdates": lambda: invalidated(posted, 201, page),
+        "read 1000 tags": lambda: tags_of(short),
+        "read 16 KiB of tags": lambda: tags_of(long),
     }
 
 
 def measure(case: str, decide: Callable[[], object]) -> Result:
     """The best of five runs; allocations of one call after it has run before."""
-    timer = Timer(decide)
+    timer = Timer(decide, timer=time.process_time)
     runs, _ = timer.autorange()
     best = min(timer.repeat(5, max(1, runs // 4))) / max(1, runs // 4)
     tracemalloc.start()
