@@ -25,7 +25,7 @@ from edge.purge import Purge
 from edge.upstream.contract import UpstreamError
 from tests.edge.stage import T0, Reply, Stage, answer, make_request
 
-VISITORS = ("ani", "budi", "citra")
+VISITORS = ("ani", "budi", "citra", "dewi")
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ class Ask:
     """Visitors asking for one target at once; `way` numbers what the scene's origin says.
 
     `bearing` are the request fields with the visitor's name in them; `twist` is what else is special.
+    `purged`: a purge comes while the origin thinks, and one more visitor after it.
     """
 
     visitors: tuple[str, ...] = ("ani",)
@@ -100,6 +101,7 @@ class Ask:
     method: str = "GET"
     bearing: tuple[str, ...] = ("cookie",)
     twist: str | None = None
+    purged: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,13 +121,13 @@ class Distrust:
 
 Step = Ask | Wait | Forget | Distrust
 PAGES = ("/p",) * 12 + ("/p?a=1", "/p?a=2&utm_source=x", "/p.css")
-TOGETHER = (("ani",), ("budi",), ("citra",), VISITORS, ("budi", "ani", "budi"))
+TOGETHER = (("ani",), ("budi",), ("citra",), VISITORS[:3], ("budi", "ani", "budi"))
 METHODS = ("GET",) * 18 + ("HEAD", "HEAD", "POST", "PUT")
 BEARING = (("cookie",),) * 5 + (("cookie", "x-who"), ("cookie", "authorization"), ())
-# What may be special about an ask: the origin confirms or fails, a part is wanted, a purge comes while the
-# origin thinks, the visitor wishes something of caches.
+# What may be special about an ask: the origin confirms or fails, a part is wanted, the visitor wishes
+# something of caches.
 WISHES = ("no-store", "no-cache", "max-stale", "only-if-cached", "stale-if-error=60")
-TWISTS = (None,) * 14 + ("etag",) * 7 + ("fails",) * 4 + ("part", "purged", *WISHES)
+TWISTS = (None,) * 14 + ("etag",) * 7 + ("fails",) * 4 + ("part", *WISHES)
 WAITS = (0.5, 2.0, 4.9, 5.0, 61.0)
 PURGES = (
     Purge("site", "shop"),
@@ -160,6 +162,7 @@ def _step(kind: int, who: int, way: int, page: int, method: int, bearing: int, t
         METHODS[method % len(METHODS)],
         BEARING[bearing % len(BEARING)],
         TWISTS[twist % len(TWISTS)],
+        purged=page >= 225,
     )
 
 
@@ -184,10 +187,10 @@ def who(request: Request, name: str) -> str:
 
 @dataclass
 class Shop:
-    """An origin whose answers tell for whom, for what and when they were made.
+    """An origin whose answers tell for whom and for what they were made, and when they were asked for.
 
-    `made` holds what each entity tag's answer was. `outdated` is, per resource, the number of the last answer
-    that nobody may see any more.
+    `made` holds what each entity tag's answer was. `outdated` is, per resource, the number of the last
+    request to it whose answer nobody may see any more.
     """
 
     stage: Stage
@@ -195,17 +198,21 @@ class Shop:
     etag: bool = False
     fails: bool = False
     headed: bool = False  # a HEAD has mixed what one way says into what another said
-    number: int = 0
     made: dict[str, tuple[Says, str, str]] = field(default_factory=dict)
     outdated: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, request: Request) -> Answer:
         if self.fails:
             raise UpstreamError("timeout", "origin-1", "slow", sent=False)
-        says, self.number = self.says, self.number + 1
+        says, number = (
+            self.says,
+            1 + next(at for at, asked in enumerate(self.stage.origin.asked) if asked is request),
+        )
         self.headed = self.headed or request.method == "HEAD"
         named = says.of is not None and (says.only_if is None or says.only_if in request.fields)
         name = who(request, says.of) if named and says.of else ""
+        if "no-store" in (request.fields.get("cache-control") or ""):
+            name = who(request, "cookie")  # for what is not to be stored an origin need say nothing
         target = f"{request.scheme} {request.target.partition('&')[0]}"
         asked_about = request.fields.get("if-none-match") or ""
         lines = [(key, value.format(who=who(request, "cookie"))) for key, value in says.fields]
@@ -216,9 +223,9 @@ class Shop:
         if self.etag and self.made.get(asked_about) == (says, name, target):
             return Answer(304, Fields([*lines, ("ETag", asked_about)]))
         if self.etag:
-            lines.append(("ETag", f'"{self.number}"'))
-            self.made[f'"{self.number}"'] = (says, name, target)
-        told = answer(says.status, f"[{self.number}] {target}: for <{name}>".encode())
+            lines.append(("ETag", f'"{number}"'))
+            self.made[f'"{number}"'] = (says, name, target)
+        told = answer(says.status, f"[{number}] {target}: for <{name}>".encode())
         return told.but(fields=Fields([*lines, *told.fields.lines]))
 
     def _date(self) -> str:
@@ -246,7 +253,7 @@ async def play(rules: SiteRules, ways: tuple[Says, Says], steps: tuple[Step, ...
 async def forget(shop: Shop, purge: Purge) -> None:
     await shop.stage.pipeline.purge(purge, ALONE)
     if not purge.soft:
-        shop.outdated["/p" if purge.kind == "url" else "*"] = shop.number
+        shop.outdated["/p" if purge.kind == "url" else "*"] = shop.stage.fetches
 
 
 async def ask_together(shop: Shop, step: Ask) -> None:
@@ -257,16 +264,21 @@ async def ask_together(shop: Shop, step: Ask) -> None:
     asking = [asyncio.ensure_future(stage.pipeline.handle(request)) for request in requests]
     for _ in range(5):
         await asyncio.sleep(0)
-    if step.twist == "purged":
+    late = [(request_of(step, "dewi"), "dewi")] if step.purged else []
+    if step.purged:
         await forget(shop, Purge("site", "shop"))
+    after = dict(shop.outdated)
+    asking += [asyncio.ensure_future(stage.pipeline.handle(request)) for request, _ in late]
+    await asyncio.sleep(0)
     stage.origin.gate.set()
     replies = [await Reply.of(each) for each in await asyncio.gather(*asking)]
-    for request, visitor, reply in zip(requests, step.visitors, replies, strict=True):
-        check(step, request, visitor, reply, before)
+    asked = [*zip(requests, step.visitors, strict=True), *late]
+    for number, ((request, visitor), reply) in enumerate(zip(asked, replies, strict=True)):
+        check(step, request, visitor, reply, before if number < len(requests) else after)
         if reply.verdict == "hit" and reply.status == 200 and not shop.headed:
             assert int(reply["age"] or 0) < float(reply["x-lifetime"] or 0), (step, reply)
     if step.method in ("POST", "PUT") and any(200 <= reply.status < 400 for reply in replies):
-        shop.outdated[step.target.partition("&")[0]] = shop.number
+        shop.outdated[step.target.partition("&")[0]] = stage.fetches
 
 
 def request_of(step: Ask, visitor: str) -> Request:
