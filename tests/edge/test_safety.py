@@ -23,7 +23,7 @@ from edge.policy.rules import ClassRules, FileRule, KeyRules, QueryRules, SiteRu
 from edge.position import ALONE
 from edge.purge import Purge
 from edge.upstream.contract import UpstreamError
-from tests.edge.stage import T0, Reply, Stage, answer, make_request
+from tests.edge.stage import T0, Reply, Stage, answer, make_request, pieces
 
 VISITORS = ("ani", "budi", "citra", "dewi")
 
@@ -92,7 +92,7 @@ class Ask:
     """Visitors asking for one target at once; `way` numbers what the scene's origin says.
 
     `bearing` are the request fields with the visitor's name in them; `twist` is what else is special.
-    `purged`: a purge comes while the origin thinks, and one more visitor after it.
+    `purged`: a purge comes before the answer's "head", or in its "body", and one more visitor after it.
     """
 
     visitors: tuple[str, ...] = ("ani",)
@@ -101,7 +101,7 @@ class Ask:
     method: str = "GET"
     bearing: tuple[str, ...] = ("cookie",)
     twist: str | None = None
-    purged: bool = False
+    purged: str | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _step(kind: int, who: int, way: int, page: int, method: int, bearing: int, t
         METHODS[method % len(METHODS)],
         BEARING[bearing % len(BEARING)],
         TWISTS[twist % len(TWISTS)],
-        purged=page >= 225,
+        purged=None if page < 220 else "head" if page < 240 else "body",
     )
 
 
@@ -225,8 +225,14 @@ class Shop:
         if self.etag:
             lines.append(("ETag", f'"{number}"'))
             self.made[f'"{number}"'] = (says, name, target)
-        told = answer(says.status, f"[{number}] {target}: for <{name}>".encode())
-        return told.but(fields=Fields([*lines, *told.fields.lines]))
+        text = f"[{number}] {target}: for <{name}>".encode()
+        told = answer(says.status, text)
+        body = (
+            told.body
+            if isinstance(told.body, bytes)
+            else pieces([text[at : at + 9] for at in range(0, len(text), 9)])
+        )
+        return told.but(fields=Fields([*lines, *told.fields.lines]), body=body)
 
     def _date(self) -> str:
         return format_date(int(self.stage.clock.wall()))
@@ -265,6 +271,10 @@ async def ask_together(shop: Shop, step: Ask) -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     late = [(request_of(step, "dewi"), "dewi")] if step.purged else []
+    if step.purged == "body":
+        stage.origin.gate.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
     if step.purged:
         await forget(shop, Purge("site", "shop"))
     after = dict(shop.outdated)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields as fields_of
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,3 +120,39 @@ def test_no_directive_appears_that_nobody_said(parts: list[str]) -> None:
     parsed = parse_response(", ".join(parts))
     assert not parsed.no_store and not parsed.private and not parsed.no_cache
     assert parsed.public == ("public" in parts)
+
+
+NAMES = st.frozensets(st.sampled_from(["x-a", "set-cookie", "x-b"]), max_size=2)
+SECONDS = st.none() | st.integers(0, FOREVER)
+
+
+@st.composite
+def directives(draw: st.DrawFn) -> ResponseDirectives:
+    """Any directives: the plain form of no-cache and private, or the qualified one, or neither."""
+    said: dict[str, Any] = {}
+    for each in fields_of(ResponseDirectives):
+        if each.name in ("no_cache", "private"):
+            listed = draw(NAMES)
+            said |= {each.name: not listed and draw(st.booleans()), f"{each.name}_fields": listed}
+        elif each.name not in ("no_cache_fields", "private_fields"):
+            said[each.name] = draw(SECONDS if each.default is None else st.booleans())
+    return ResponseDirectives(**said)
+
+
+def written(said: ResponseDirectives) -> str:
+    words = []
+    for each in fields_of(said):
+        value, word = getattr(said, each.name), each.name.removesuffix("_fields").replace("_", "-")
+        if isinstance(value, frozenset):
+            words += [f'{word}="{", ".join(sorted(value))}"'] if value else []
+        elif value is True:
+            words.append(word)
+        elif value is not None and value is not False:
+            words.append(f"{word}={value}")
+    return ", ".join(words)
+
+
+@given(directives())
+def test_directives_round_trip_in_either_kind_of_field(said: ResponseDirectives) -> None:
+    assert parse_response(written(said)) == said
+    assert parse_targeted(written(said)) == (said if written(said) else None)

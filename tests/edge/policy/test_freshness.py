@@ -252,3 +252,23 @@ def test_sources_have_the_names_that_people_see() -> None:
         "none",
     ]
     assert replace(of(fields()), lifetime=1.0).ttl(0.0) == 1.0
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["Age", "Date", "Expires", "Cache-Control", "Last-Modified"]),
+        st.text() | st.integers(-(10**30), 10**30).map(str),
+    ),
+    st.floats(0, 1e9),
+    st.floats(0, 1e6),
+    st.floats(0, 4e9),
+    st.floats(0, 1e9),
+)
+def test_no_age_is_negative_and_no_lifetime_either(
+    said: dict[str, str], asked: float, delay: float, wall: float, later: float
+) -> None:
+    answer = Fields(said.items())
+    found = freshness(200, answer, Timing(asked, asked + delay, wall), RULES, governing(answer))
+    assert found.lifetime >= 0
+    assert found.age(asked + delay + later) >= found.age(asked + delay) >= 0
+    assert found.age(asked) >= 0  # a clock that went back

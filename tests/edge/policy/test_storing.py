@@ -236,3 +236,41 @@ def test_never_private_never_no_store_never_cookies(
         assert isinstance(verdict, NotStored)
     if authorized and not {"public", "s-maxage=60", "must-revalidate"} & set(said):
         assert isinstance(verdict, NotStored)
+
+
+VALUES = st.text(st.characters(max_codepoint=255)) | st.sampled_from(
+    ["max-age=60", "*", 'W/"1"', "0", "bytes 0-1/2"]
+)
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                "Cache-Control",
+                "CDN-Cache-Control",
+                "Vary",
+                "ETag",
+                "Last-Modified",
+                "Date",
+                "Age",
+                "Expires",
+                "Cache-Tag",
+                "Connection",
+                "Content-Location",
+                "Set-Cookie",
+                "Content-Length",
+            ]
+        ),
+        VALUES,
+    )
+)
+
+
+@given(LINES, LINES, st.sampled_from(["GET", "POST", "HEAD"]), st.integers(200, 599))
+def test_no_answers_fields_make_judging_raise(
+    lines: list[tuple[str, str]], asked: list[tuple[str, str]], method: str, status: int
+) -> None:
+    request, answer = make_request(fields=asked, method=method), Fields(lines)
+    fresh = judged(answer, request=request, status=status)
+    if isinstance(fresh, Freshness):
+        entry = stored(answer, request=request, status=status)
+        assert entry.freshness == fresh and fresh.age(0.0) >= 0
