@@ -95,6 +95,22 @@ def shop_rules() -> SiteRules:
     return parse_edge({"sites": [site]}).sites[0].rules()
 
 
+def of_requests(asked: Request) -> dict[str, Callable[[], object]]:
+    """What is decided of a request alone, without rules and by a platform's."""
+    rules, came = shop_rules(), request(query="colour=green&utm_source=mail&gclid=1&size=2&fbclid=3")
+    picture = request(path="/wp-content/uploads/kopi.jpg", query="")
+    plain, page, file = classify(asked, RULES), classify(came, rules), classify(picture, rules)
+    return {
+        "index a request's fields": lambda: "cookie" in Fields(BROWSER),
+        "classify: no rules": lambda: classify(asked, RULES),
+        "classify: page, by a pack": lambda: classify(came, rules),
+        "classify: picture, by a pack": lambda: classify(picture, rules),
+        "keyed: no rules": lambda: keyed(asked, RULES, plain),
+        "keyed: page, by a pack": lambda: keyed(came, rules, page),
+        "keyed: picture, by a pack": lambda: keyed(picture, rules, file),
+    }
+
+
 def cases() -> dict[str, Callable[[], object]]:
     """name -> one decision."""
     asked, page, private = request(), Fields(PAGE), Fields(PRIVATE)
@@ -123,22 +139,13 @@ def cases() -> dict[str, Callable[[], object]]:
         for number in range(8)
     ]
     last = request(("X-Device", "7"))
-    rules, came = shop_rules(), request(query="colour=green&utm_source=mail&gclid=1&size=2&fbclid=3")
-    picture = request(path="/wp-content/uploads/kopi.jpg", query="")
-    kinds = {name: classify(asked, rules) for name, asked in (("page", came), ("picture", picture))}
     short = Fields([("Cache-Tag", ",".join(f"product-{number}" for number in range(1000)))])
     long = Fields([("X-Magento-Tags", ",".join(f"cat_p_{number}" for number in range(1_500)))])
     directives = governing(page)
     conditional, posted = request(("If-None-Match", '"5f3759df"')), replace(asked, method="POST")
     targeted = (*PAGE, ("CDN-Cache-Control", "max-age=3600, stale-if-error=600"))
     return {
-        "index a request's fields": lambda: "cookie" in Fields(BROWSER),
-        "classify: no rules": lambda: classify(asked, RULES),
-        "classify: page, by a pack": lambda: classify(came, rules),
-        "classify: picture, by a pack": lambda: classify(picture, rules),
-        "keyed: no rules": lambda: keyed(asked, RULES, classify(asked, RULES)),
-        "keyed: page, by a pack": lambda: keyed(came, rules, kinds["page"]),
-        "keyed: picture, by a pack": lambda: keyed(picture, rules, kinds["picture"]),
+        **of_requests(asked),
         "key": lambda: key_of(asked),
         "lookup: hit": lambda: lookup(asked, (kept,), RULES, 1.0),
         "lookup: stale": lambda: lookup(asked, (kept,), RULES, 310.0),

@@ -88,6 +88,20 @@ def test_a_clients_wish_for_newer_answers_counts_where_the_site_lets_it(
     assert told(lookup(asked(**wish), (FRESH,), RULES, 10.0)) == "Hit"
 
 
+@pytest.mark.parametrize(
+    ("wish", "heeded"),
+    [
+        ("max-age=100", "Revalidate request"),  # §5.2.1.1: nothing stale without max-stale
+        ("max-age=100, max-stale", "Stale stale-while-revalidate"),
+        ("min-fresh=1", "Revalidate request"),
+        ("x", "Stale stale-while-revalidate"),
+    ],
+)
+def test_who_wishes_for_newer_answers_wants_no_stale_ones(wish: str, heeded: str) -> None:
+    assert told(lookup(asked(cache_control=wish), (FRESH,), HEEDING, 65.0)) == heeded
+    assert told(lookup(asked(cache_control=wish), (FRESH,), RULES, 65.0)) == "Stale stale-while-revalidate"
+
+
 def test_what_was_filled_before_trust_was_lost_is_asked_about_even_if_stale_would_do() -> None:
     old, new = (
         stored(fields(cache_control="max-age=60"), order=3),
