@@ -16,6 +16,8 @@ from edge.store.memory import MemoryStore
 
 logger = logging.getLogger("tepi.edge")
 
+SWEEP = 2000  # entries that a dry run weighs in one go
+
 
 class Purging:
     """The pipeline's way to forget."""
