@@ -55,9 +55,9 @@ class Front:
     draining: bool = False
     under_way: int = 0
 
-    async def handle(self, incoming: Incoming) -> bool:
+    async def handle(self, incoming: Incoming, connection: Connection) -> bool:
         """Answers one request; whether the connection may go on. What aiohttp calls."""
-        connection, transport = incoming.connection, incoming.connection.transport
+        transport = connection.transport
         if transport is None:
             return False
         began = self.clock.monotonic()
@@ -71,7 +71,7 @@ class Front:
         )
         self.under_way += 1
         ticket, connection.ticket = connection.ticket, None
-        request, refusal = self._read(incoming, reply)
+        request, refusal = self._read(incoming, connection, reply)
         if ticket is not None:
             request = ticket.watched(request)
         outcome, sent = Outcome("none"), Sent(CLIENT_GONE, whole=False)
@@ -111,9 +111,11 @@ class Front:
 
     # The steps ----------------------------------------------------------------------------------
 
-    def _read(self, incoming: Incoming, reply: Reply) -> tuple[Request, Refusal | None]:
+    def _read(
+        self, incoming: Incoming, connection: Connection, reply: Reply
+    ) -> tuple[Request, Refusal | None]:
         """The request that a head makes, and why it goes no further if it can't be trusted."""
-        connection, message = incoming.connection, incoming.message
+        message = incoming.message
         fields, raw, trusted = fields_of(message), target_of(message), self.gate.trusted
         scheme = scheme_of(connection.peer, connection.scheme, fields, trusted)
         refusal = None if version_of(message) else MISDIRECTED

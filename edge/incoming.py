@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, Self, cast
+from typing import Literal, Self
 
 from aiohttp import StreamReader, http_exceptions, web
 from aiohttp.http import RawRequestMessage
-from aiohttp.web_protocol import RequestPayloadError
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from edge.guard.gate import too_large
 from edge.guard.refusal import Refusal
 from edge.http.message import Body, Fields
 
-if TYPE_CHECKING:
-    from edge.server import Connection
-
 
 class Incoming(web.BaseRequest):
-    """A parsed head with its connection."""
+    """A parsed head."""
 
     @property
     def message(self) -> RawRequestMessage:
@@ -27,9 +24,9 @@ class Incoming(web.BaseRequest):
         return self._message
 
     @property
-    def connection(self) -> Connection:
-        """Where it came from."""
-        return cast("Connection", self._protocol)
+    def protocol(self) -> RequestHandler:
+        """The connection that it came by."""
+        return self._protocol
 
 
 class Written(web.StreamResponse):

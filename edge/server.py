@@ -41,7 +41,7 @@ HEAD_TOO_LARGE = Refusal(431, "head-size", "request line and fields are too long
 HEAD_TOO_SLOW = Refusal(408, "slow-head", "the request's head took too long", close=True)
 METHOD_TOO_LONG = Refusal(501, "method-length", f"a method has {LONGEST} characters at most", close=True)
 
-Handler = Callable[[Incoming], Awaitable[bool]]
+Handler = Callable[[Incoming, "Connection"], Awaitable[bool]]
 Refuse = Callable[["Connection", Refusal], None]
 
 
@@ -58,7 +58,8 @@ class Listener(web.Server):
         place: Callable[[str], Place],
     ) -> None:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            return KEEP if await handler(cast(Incoming, request)) else CLOSE
+            incoming = cast(Incoming, request)
+            return KEEP if await handler(incoming, cast(Connection, incoming.protocol)) else CLOSE
 
         super().__init__(handle, handler_cancellation=True)
         self.gate = gate
