@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from edge.http.message import Fields
 
 # Each platform has its own field for the same thing; no visitor sees any of them.
 TAG_FIELDS = ("cache-tag", "surrogate-key", "xkey", "x-magento-tags")
 # CDN-Cache-Control stays: it speaks to every CDN on the way, and another may stand before us (RFC 9213 §3.1).
 HIDDEN_FIELDS = frozenset({*TAG_FIELDS, "surrogate-control", "tepi-cache-control", "tepi-surrogate-control"})
-_SEPARATOR = re.compile(r"[,\s]+", re.ASCII)  # bytes beyond ASCII are parts of letters
+_SEPARATORS = {ord(each): " " for each in ",\t\n\r\v\f"}  # bytes beyond ASCII are parts of letters
 
 
 def tags_of(fields: Fields) -> tuple[str, ...]:
@@ -19,5 +17,5 @@ def tags_of(fields: Fields) -> tuple[str, ...]:
     for name in TAG_FIELDS:
         value = fields.get(name)
         if value is not None:
-            found.update(dict.fromkeys(tag for tag in _SEPARATOR.split(value) if tag))
+            found.update(dict.fromkeys(filter(None, value.translate(_SEPARATORS).split(" "))))
     return tuple(found)

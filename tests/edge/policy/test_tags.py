@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +16,12 @@ TAGS = st.lists(st.text("abc-1:/", min_size=1), unique=True)
 @given(TAGS, st.sampled_from(TAG_FIELDS), st.sampled_from([",", ", ", " ", "\t", " , "]))
 def test_every_platforms_field_and_separator_is_read(tags: list[str], name: str, separator: str) -> None:
     assert tags_of(Fields([(name, separator.join(tags))])) == tuple(tags)
+
+
+@given(st.text(st.sampled_from("ab,; \t\x0b\x0c\x1c\x85\xa0\xe9\r\n")))
+def test_separators_are_commas_and_white_space_of_ascii_alone(value: str) -> None:
+    wanted = [tag for tag in re.split(r"[,\s]+", value, flags=re.ASCII) if tag]
+    assert tags_of(Fields([("xkey", value)])) == tuple(dict.fromkeys(wanted))
 
 
 def test_tags_of_several_fields_and_lines_are_joined_each_once() -> None:
