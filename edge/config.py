@@ -29,7 +29,7 @@ from edge.pagerules import PagesTable
 from edge.policy.rules import COMPRESSIBLE, Compression, SiteRules
 from edge.problems import Problem, Refused, problems_of
 from edge.siteorigins import Balance, Commerce, HealthCheck, OriginServer
-from edge.siterules import FileTable, KeyTable, NeverTable, class_rules
+from edge.siterules import FileTable, KeyTable, NeverTable, SlicesTable, class_rules
 from edge.sitetraffic import (
     MOST_RULES,
     ErrorPageTable,
@@ -144,6 +144,7 @@ class Site(Table):
     maintenance: MaintenanceTable | None = Field(None, description="The site closed, but for staff.")
     pages: PagesTable | None = Field(None, description="How pages are shared, if not by RFC 9111 alone.")
     esi: EsiTable | None = Field(None, description="How pages are made of fragments; unset, they are not.")
+    slices: SlicesTable = Field(SlicesTable(), description="How large bodies are kept and fetched.")
     guard: bool = Field(
         True,
         description="Whether pages that cookies go with are shared only once they proved everybody's.",
@@ -206,6 +207,7 @@ class Site(Table):
                 self.error_pages,
                 self.maintenance,
             ),
+            slices=self.slices.rules(),
         )
 
 

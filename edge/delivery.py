@@ -12,15 +12,15 @@ from edge.http.etags import parse_etag
 from edge.http.message import Answer, Fields, Line, Request
 from edge.http.ranges import Part
 from edge.policy.entry import Entry
-from edge.policy.partial import is_ranged, validator, wanted
+from edge.policy.partial import accepts_ranges, completes, is_ranged, validator, wanted
 from edge.policy.rules import Compression
 from edge.policy.tags import HIDDEN_FIELDS
 from edge.policy.validation import not_modified
 from edge.ranging import Window, one, ranged
 from edge.store.content import Stored
-from edge.store.fill import Cut, Fill
+from edge.store.fill import AHEAD, Cut, Fill
 from edge.store.memory import MemoryStore
-from edge.store.parts import AHEAD, More, Parts, Spliced
+from edge.store.parts import More, Parts, Spliced
 from edge.transform.compress import Compressor, Encoded, choose, compressible, decode, encode, undecodable
 from edge.upstream.collapse import Following, Portion, close
 
@@ -112,7 +112,7 @@ class Delivery:
             if request.method == "HEAD":
                 return Answer(entry.status, lines)
         needs = (Part(0, parts.size - 1),) if asked is None else asked
-        if validator(entry) is None and any(parts.gap(part) is not None for part in needs):
+        if not completes(entry) and any(parts.gap(part) is not None for part in needs):
             return None
         arriving, several = None if portion is None else portion.fill, len(needs) > 1
 
@@ -261,7 +261,8 @@ class Delivery:
 
     async def _part(self, entry: Entry, fill: Fill, part: Part, go_on: GoOn) -> AsyncIterator[bytes] | None:
         """`part` of a body under way; None if it can no longer be had."""
-        if validator(entry) is not None and not fill.reaches(part.first, AHEAD):
+        apart = validator(entry) is not None and accepts_ranges(entry.fields)
+        if apart and not fill.reaches(part.first, AHEAD):
             with suppress(Cut):
                 return Window(await go_on(part.first, part.last), size=part.size)
         if part.first < fill.begin or fill.error is not None:

@@ -293,8 +293,15 @@ def _count(count: int) -> str:
 
 def _rules(rules: SiteRules) -> dict[str, object]:
     facts = asdict(replace(rules, traffic=None))
-    for table in ("compression", "key", "classes", "esi", "traffic"):
+    for table in ("compression", "key", "classes", "esi", "slices", "traffic"):
         facts.pop(table)
+    slices = rules.slices
+    facts["slices"] = {
+        "size": slices.size,
+        "over": slices.over,
+        "learn": slices.learn,
+        "paths": list(slices.known.patterns),
+    }
     if rules.esi is not None:
         facts["esi"] = {"paths": list(rules.esi.paths.patterns), "depth": rules.esi.depth}
     facts["encodings"] = list(rules.compression.encodings)

@@ -8,34 +8,29 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
+from edge.asking import Asking, as_it_is
 from edge.clock import Clock
-from edge.http.cache_status import of_caches_before
-from edge.http.forwarding import towards_commerce, towards_origin
 from edge.http.message import Answer, Request
 from edge.http.ranges import Part
 from edge.intake import Exchange, Heard, Intake, is_disguised, judged, own_of
-from edge.outbound import ruled, unruled
 from edge.policy.classes import Page, is_for_all
 from edge.policy.entry import Entry
-from edge.policy.freshness import Freshness, Timing, usable_on_error
+from edge.policy.freshness import Freshness, usable_on_error
 from edge.policy.groups import invalidated_groups
 from edge.policy.invalidation import invalidated, is_unsafe
-from edge.policy.key import normal_escapes, origin_of
-from edge.policy.keying import is_nobodys, spelled, variant_of
+from edge.policy.key import origin_of
+from edge.policy.keying import is_nobodys, spelled
 from edge.policy.lookup import request_directives
 from edge.policy.partial import Lack, lack, named_by, to_ask
-from edge.policy.paths import covers
 from edge.policy.reasons import LASTING, OF_THE_ASKER, NotStored, StaleReason
-from edge.policy.standins import without_secrets
 from edge.policy.statuses import is_error
 from edge.policy.storing import COOKIES, judge
-from edge.policy.surrogate import CAPABLE, obeyed, wanted_by
 from edge.policy.validation import can_ask, selected_by, unconditional, with_conditions
 from edge.policy.vary import select
 from edge.position import Position
-from edge.proving import Proving, Verdict, unattended
+from edge.proving import Approach, Proving, Verdict, unattended
 from edge.purge import Groups, Keys, Mark, PurgeLog
-from edge.slicing import Slicing, identity
+from edge.slicing import Slicing
 from edge.store.content import Stored
 from edge.store.fill import Cut
 from edge.store.memory import SLICE, MemoryStore, Sweep
@@ -51,7 +46,7 @@ from edge.upstream.collapse import (
     Shared,
     close,
 )
-from edge.upstream.contract import Standing, Upstream, UpstreamError
+from edge.upstream.contract import Upstream, UpstreamError
 
 logger = logging.getLogger("tepi.edge")
 
@@ -72,15 +67,14 @@ class Fetching:
         identity: str,
     ) -> None:
         self._store = store
-        self._upstream = upstream
+        self.asking = Asking(upstream, clock, identity)
         self._clock = clock
         self._on_background = on_background
         self._position = position
-        self._identity = identity
         self.flights = Flights()
         self.log = PurgeLog()
         self._intake = Intake(store, self.flights, self.log)
-        self.slicing = Slicing(store, self.flights, self._intake, self._ask, self.go)
+        self.slicing = Slicing(store, self.flights, self._intake, clock, self.asking.ask, self.go)
         self.proving = Proving(self, clock, store.max_object)
         self.trusted = 0  # entries of an older order must be revalidated before their next use
 
@@ -133,7 +127,7 @@ class Fetching:
 
     async def ask(self, x: Exchange, request: Request) -> Heard:
         """Send `request` in the place of `x`'s. Raises UpstreamError."""
-        return await self._hear(x, request)
+        return await self.asking.hear(x, request)
 
     async def settle(self, flight: Flight, x: Exchange, verdict: Verdict, stale: Entry | None = None) -> None:
         """Take in what a page proved to be, or give it to its asker alone."""
@@ -146,7 +140,7 @@ class Fetching:
         """Ask for this client alone, his conditions and ranges untouched; forget what the answer outdates."""
         request = x.request
         try:
-            heard = await self._for_one(x)
+            heard = await self.asking.for_one(x)
         except UpstreamError as error:
             if error.sent and is_unsafe(request.method) and self._may_outdate(x, x.key):
                 self.invalidate(Keys((x.key,)))  # it may have been done all the same
@@ -172,22 +166,6 @@ class Fetching:
                     return landing.entry, heard.origin
         return answer, heard.origin
 
-    async def _for_one(self, x: Exchange) -> Heard:
-        """What the origin says to the visitor himself. A page that is taken apart is asked for as it is."""
-        return await (self._ask(x, x.asked) if x.rules.esi is None else self._hear(x, x.asked))
-
-    async def _hear(self, x: Exchange, question: Request) -> Heard:
-        """The answer to `question`, its body as it is; a page that is taken apart comes whole."""
-        heard = await self._ask(x, identity(question))
-        esi = x.rules.esi
-        if esi is None or heard.answer.status != 206:
-            return heard
-        if wanted_by(esi, x.request.path, heard.answer.fields):
-            await close(heard.answer.body)  # RFC 9110 §14.2: ranges may be ignored
-            whole = replace(question, fields=question.fields.without("range", "if-range"))
-            heard = await self._ask(x, identity(whole))
-        return heard
-
     def _may_outdate(self, x: Exchange, key: str) -> bool:
         """Whether an unsafe request tells anything of what is stored under `key` (RFC 9111 §4.4)."""
         pages = x.rules.classes.pages
@@ -200,7 +178,7 @@ class Fetching:
         """Ask by HEAD. A 200 updates what is stored, or tells that it is obsolete (RFC 9111 §4.3.5)."""
         flight = self._flight((x.key, ()))
         try:
-            heard = await self._ask(x, identity(unconditional(x.request)))
+            heard = await self.asking.ask(x, as_it_is(unconditional(x.request)))
             if is_for_all(x.kind):
                 shared, fresh = judged(x, heard)
                 if isinstance(fresh, NotStored):
@@ -229,36 +207,11 @@ class Fetching:
         return Flight(key, self.log.begin(), self._position(), pinned=pinned)
 
     def _flight_key(self, x: Exchange, part: Part | None = None) -> FlightKey:
-        """The key, the variant if what is stored tells on what it depends, and the part if it is for one."""
+        """The key, the variant if what is stored tells on what it depends, and where a part begins."""
         stored = self._store.get(x.key)
         listed = tuple(name for name, _ in stored[-1].selection) if stored else ()
         variant = select(listed, x.request.fields) if listed else ()
-        return x.key, variant if part is None else (*variant, ("range", f"{part.first}-{part.last}"))
-
-    async def _ask(self, x: Exchange, request: Request) -> Heard:
-        asked = self._clock.monotonic()
-        request = replace(request, query=x.asked.query)  # the key's spelling is ours alone
-        if x.rules.classes.pages is not None:
-            request = replace(request, fields=without_secrets(request.fields))
-        outbound = towards_origin(request, self._identity)
-        variant = variant_of(x.asked, x.rules.key)
-        if variant is not None:
-            outbound = replace(outbound, fields=outbound.fields.plus(("Tepi-Variant", variant)))
-        outbound = ruled(outbound, x)
-        prefix = x.rules.commerce_prefix
-        if prefix is not None and covers(prefix, normal_escapes(request.path)):
-            outbound = towards_commerce(outbound, x.rules.name)
-        if x.rules.esi is not None:
-            outbound = replace(outbound, fields=outbound.fields.plus(CAPABLE))
-        answer = await self._upstream.fetch(x.rules.name, outbound)
-        answer = answer.but(fields=of_caches_before(answer.fields))
-        if x.rules.esi is not None:
-            answer = answer.but(fields=obeyed(answer.fields))
-        return Heard(unruled(answer, x), Timing(asked, self._clock.monotonic(), self._clock.wall()))
-
-    def origins_of(self, x: Exchange) -> Sequence[Standing]:
-        """The origins that answer for what `x` asks, as they stand; the visitor's URL may be rewritten."""
-        return self._upstream.standing(x.rules.name, ruled(x.asked, x).path)
+        return x.key, variant if part is None else (*variant, ("range", str(part.first)))
 
     async def _fly(
         self,
@@ -292,18 +245,18 @@ class Fetching:
     ) -> None:
         why_shy = self.flights.why_shy(x.group, self._clock.monotonic()) if stale is None else None
         if why_shy is not None and is_disguised(x):
-            heard = await self._hear(x, with_conditions(named_by(x.asked), x.asked))
+            heard = await self.asking.hear(x, with_conditions(named_by(x.asked), x.asked))
             flight.land(Own(heard.answer, heard.origin, *why_shy, conditions_told=True))
             return
         whole = stale if part is None and stale is not None and is_here(stale) else None
         asked_about = whole if whole is not None and can_ask(whole) else None
         approach = self.proving.approach(x, stale)
         x = approach.x
-        question = to_ask(x.request, asked_about if part is None else stale, part)
+        question = to_ask(x.request, asked_about if part is None else stale, part, x.rules.slices)
         # Nothing is stored and nobody waits: his conditions are for the origin (RFC 9111 §4.3.2).
         told = alone and stale is None and isinstance(x.kind, Page) and approach.template is None
         question = with_conditions(question, x.request) if told else question
-        heard = await self._hear(x, question)
+        heard = await self.asking.hear(x, question)
         if asked_about is not None and heard.answer.status == 304:
             if selected_by(asked_about, heard.answer.fields):
                 landing = self._confirmed(flight, x, asked_about, heard)
@@ -311,37 +264,60 @@ class Fetching:
                     flight.land(landing)
                     return
             # The 304 speaks of another representation than ours: ask for the whole (RFC 9111 §4.3.3).
-            question = unconditional(x.request)
-            heard = await self._hear(x, question)
-        answer = heard.answer
+            question = named_by(x.request) if asked_about.content.partial else unconditional(x.request)
+            heard = await self.asking.hear(x, question)
+        if part is not None and stale is not None and self.slicing.is_refused(stale, heard.answer):
+            self.slicing.forsake(x.key, stale)
+            question, stale = named_by(x.request), None
+            heard = await self._again(x, heard, question)
         if (
             stale is not None
-            and is_error(answer.status)
+            and is_error(heard.answer.status)
             and self.excuse(x, stale, heard.timing.heard, reachable=True) is not None
         ):
-            await close(answer.body)
+            await close(heard.answer.body)
             flight.land(Excused(heard.origin))
             return
         if approach.template is not None:
             approach, heard = await self.proving.corrected(approach, heard)
-            x, answer = approach.x, heard.answer
-        named = part is None and asked_about is None
-        shared, fresh = judged(x, heard, ranged="range" in question.fields)
+        await self._took(flight, approach, heard, stale, question, told=told)
+
+    async def _took(
+        self,
+        flight: Flight,
+        approach: Approach,
+        heard: Heard,
+        stale: Entry | None,
+        question: Request,
+        *,
+        told: bool,
+    ) -> None:
+        """Take in what came for `question`, for everybody if it is; `told`: with the visitor's conditions."""
+        x, asked = approach.x, question.fields.get("range")
+        named = asked is None or asked == x.request.fields.get("range")
+        shared, fresh = judged(x, heard, stale, ranged=asked is not None)
         refused: NotStored | None
         if isinstance(fresh, NotStored):
             refused = fresh
+        elif self.slicing.takes(x, heard):
+            refused = await self.slicing.take(flight, x, heard, shared, fresh, stale, named=named)
         elif approach.concerns(heard, shared):
             verdict = await self.proving.verdict(flight, approach, heard, shared, fresh)
             await self.settle(flight, x, verdict, stale)
             refused = None
-        elif answer.status == 206:
-            refused = await self.slicing.take(flight, x, heard, shared, fresh, stale, named=named)
         else:
             refused = await self._intake.take(flight, x, shared, fresh, stale)
         if refused is not None:
             heard = await self._own(x, heard, refused, named=named) if flight.owner_aboard else heard
             own = Own(heard.answer, heard.origin, refused, conditions_told=told)
             await self._disown(flight, x, stale, own)
+
+    async def _again(self, x: Exchange, heard: Heard, question: Request) -> Heard:
+        """The answer to `question`; `heard`, which is for the whole, if that is what it asks for."""
+        if "range" not in question.fields:
+            return heard
+        await close(heard.answer.body)
+        return await self.asking.hear(x, question)
 
     async def _own(self, x: Exchange, heard: Heard, why: NotStored, *, named: bool = True) -> Heard:
         """What was asked for everybody's sake is not for everybody: the visitor's own, asked as himself.
@@ -353,7 +329,7 @@ class Fetching:
         if not unasked and not disguised:
             return heard
         await close(heard.answer.body)
-        return await self._hear(x, named_by(x.asked))
+        return await self.asking.hear(x, named_by(x.asked))
 
     def excuse(self, x: Exchange, stale: Entry, now: float, *, reachable: bool) -> StaleReason | None:
         """Why `stale` may stand in for an error, or None; `reachable`: the origin answered with it."""
@@ -381,7 +357,7 @@ class Fetching:
         struck = await self._intake.take(flight, x, heard, fresh, stale)
         if struck is not None:
             if flight.owner_aboard and x.rules.classes.pages is not None:  # its tokens go with a cookie
-                heard = await self._hear(x, unconditional(x.asked))
+                heard = await self.asking.hear(x, unconditional(x.asked))
             await self._disown(flight, x, stale, Own(heard.answer, heard.origin, struck))
 
     async def _disown(self, flight: Flight, x: Exchange, stale: Entry | None, own: Own) -> None:

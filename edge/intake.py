@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from edge.http.hops import end_to_end
 from edge.http.message import Answer, Fields, Request
-from edge.policy.classes import Class, for_all
+from edge.policy.classes import Anonymous, Class, for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, dated
 from edge.policy.keying import VARIANT
 from edge.policy.lookup import could_answer
-from edge.policy.pages import ungiven
-from edge.policy.partial import arrival, as_whole, divisible, validator
+from edge.policy.pages import is_page, ungiven
+from edge.policy.partial import arrival, as_whole, divisible, same_version, validator
 from edge.policy.reasons import NotStored
 from edge.policy.rules import SiteRules
 from edge.policy.storing import COOKIES, judge, left_out, make_entry
@@ -264,24 +264,36 @@ def _entry(flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, content:
     )
 
 
-def judged(x: Exchange, heard: Heard, *, ranged: bool = False) -> tuple[Heard, Freshness | NotStored]:
+def judged(
+    x: Exchange, heard: Heard, about: Entry | None = None, *, ranged: bool = False
+) -> tuple[Heard, Freshness | NotStored]:
     """What came as everybody may have it, and the freshness under which it is kept, or why it is not.
 
-    `ranged`: a part was asked for. One that comes is judged as the whole that it is of (RFC 9111 §3.3).
+    `ranged`: a part was asked for. One that comes is judged as the whole that it is of (RFC 9111 §3.3); a
+    part of `about`, which need not say again what was said of that (RFC 9110 §15.3.7), by the fields of both.
     """
     answer = heard.answer
     status, fields = answer.status, answer.fields
+    came = arrival(fields) if ranged and status == 206 else None
+    if came is not None and about is not None and about.content.partial and same_version(about, fields):
+        fields = updated(about.fields, dated(end_to_end(fields), heard.timing))
     given = fields if status >= 500 else for_all(x.kind, x.request, status, fields)
     if isinstance(given, NotStored):
         return heard, given
     if ranged and status == 206:
-        came = arrival(given)
-        if came is None or unread(x, 200, given) is not None:
+        if came is None or must_be_whole(x, given):
             return heard, NotStored.PARTIAL
         status, given = 200, as_whole(given, came.size)
     request = replace(x.request, method="GET") if x.request.method == "HEAD" else x.request
     fresh = judge(request, status, given, heard.timing, x.rules)
     return replace(heard, answer=answer.but(status=status, fields=given)), fresh
+
+
+def must_be_whole(x: Exchange, fields: Fields) -> bool:
+    """Whether the edge has to look into a body with `fields`, so that it may not be kept in parts."""
+    if isinstance(x.kind, Anonymous) and is_page(x.kind.rule, fields):
+        return True
+    return not divisible(fields) or unread(x, 200, fields) is not None
 
 
 def unread(x: Exchange, status: int, fields: Fields) -> Unread | None:

@@ -276,8 +276,10 @@ class Pipeline:
                 verdict = "revalidated" if landing.revalidated else "miss"
                 outcome = _outcome(verdict, reason, origin, stored=landing.stored)
                 if not landing.stored:
-                    outcome = replace(outcome, detail=NotStored.TOO_LARGE)
-                aged = landing.revalidated or reason is MissReason.PARTIAL
+                    why_not = NotStored.PURGED if entry.content.partial else NotStored.TOO_LARGE
+                    outcome = replace(outcome, detail=why_not)
+                completed = stale is not None and entry.content is stale.content
+                aged = landing.revalidated or completed
                 return self._told(x, answer, entry, outcome, aged=aged), False
             case Own(answer, origin, why, conditions_told=told):
                 if not owner:
@@ -401,7 +403,7 @@ class Pipeline:
         x = _exchange(request, rules, now)
         entries = self._fetching.candidates(x.key)
         decision = lookup(x.request, entries, rules, now, self._fetching.trusted, x.kind)
-        before = (*told, *origin_steps(self._fetching.origins_of(x)))
+        before = (*told, *origin_steps(self._fetching.asking.origins_of(x)))
         return story.explain(
             x, entries, decision, now, self._parts(x, decision), self.proving.told(x), before
         )

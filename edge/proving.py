@@ -107,7 +107,7 @@ class Proving:
         """How to ask for `x`. Whether what is stored still holds, or for what lacks of it, nobody may ask."""
         if not x.rules.guard or not isinstance(x.kind, Anonymous | Page):
             return Approach(x)
-        if stale is not None and _is_by_cookie(stale):
+        if stale is not None and (stale.content.partial or _is_by_cookie(stale)):
             return Approach(x)
         if isinstance(x.kind, Page) and not _is_cookied(x) and not x.rules.share_set_cookie:
             return Approach(x)
@@ -127,7 +127,7 @@ class Proving:
             return approach, heard
         await close(heard.answer.body)
         x = as_himself(x)
-        return Approach(x), await self._fetches.ask(x, unconditional(x.request))
+        return Approach(x), await self._fetches.ask(x, named_by(x.request))
 
     async def verdict(
         self, flight: Flight, approach: Approach, heard: Heard, shared: Heard, fresh: Freshness

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from edge.notation import Many, Table
+from edge.notation import Many, Size, Table
 from edge.pagerules import PagesTable
 from edge.policy.patterns import Patterns
-from edge.policy.rules import ClassRules, FileRule, KeyRules, QueryRules
+from edge.policy.rules import ClassRules, FileRule, KeyRules, QueryRules, SliceRules
 
 FILE_TYPES = (
     "image/*",
@@ -124,6 +124,26 @@ class FileTable(Table):
     seconds: int | None = Field(
         None, ge=0, le=31_536_000, description="The lifetime of those that come without one."
     )
+
+
+class SlicesTable(Table):
+    """Large bodies, kept and fetched in slices, so that a seek in a film costs one of them."""
+
+    size: Annotated[Size, Field(ge=64 * 2**10, le=64 * 2**20)] = Field(2**20, description="Bytes of a slice.")
+    over: Size | None = Field(
+        None, description="Bodies of more bytes are sliced; unset, those over the store's max_object."
+    )
+    learn: bool = Field(
+        True,
+        description="Whether bodies are sliced whose origin shows a strong validator and Accept-Ranges.",
+    )
+    paths: Annotated[tuple[str, ...], Many] = Field(
+        (), description="Paths, as patterns, of what is asked for in slices at once: /films/*."
+    )
+
+    def rules(self) -> SliceRules:
+        """As policy sees it."""
+        return SliceRules(self.size, self.over, self.learn, Patterns(self.paths))
 
 
 def class_rules(

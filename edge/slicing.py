@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, assert_never
 
-from edge.http.message import Fields, Request
+from edge.asking import as_it_is
+from edge.clock import Clock
+from edge.http.message import Answer, Fields, Request
 from edge.http.ranges import Part, content_range
-from edge.intake import Exchange, Heard, Intake
+from edge.intake import Exchange, Heard, Intake, must_be_whole
 from edge.policy.entry import Entry
-from edge.policy.freshness import Freshness
-from edge.policy.partial import Arrival, Lack, arrival, same_version, to_fetch, validator
+from edge.policy.freshness import Freshness, response_date
+from edge.policy.partial import (
+    Arrival,
+    Lack,
+    arrival,
+    completes,
+    is_sliced,
+    knows_ranges,
+    same_version,
+    strong_validator,
+    to_fetch,
+    validator,
+)
 from edge.policy.reasons import NotStored
 from edge.policy.storing import left_out
 from edge.policy.validation import unconditional
 from edge.ranging import Window
-from edge.store.fill import Cut, Fill
+from edge.store.cutting import Cutting
+from edge.store.fill import AHEAD, Cut, Fill
 from edge.store.memory import MemoryStore
-from edge.store.parts import AHEAD, Parts
+from edge.store.parts import Parts
 from edge.upstream.collapse import (
     Excused,
     Failed,
@@ -31,7 +45,8 @@ from edge.upstream.collapse import (
     close,
 )
 
-SLICE = 1024 * 1024
+FORSAKEN_SECONDS = 600.0  # how long an object is not fetched in parts whose origin gave none when asked
+FORSAKEN = 10_000
 Ask = Callable[[Exchange, Request], Awaitable[Heard]]
 
 
@@ -45,13 +60,31 @@ class Go(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Slicing:
-    """The way of parts into the store, and of readers to the parts that are not there."""
+    """The way of parts into the store, and of readers to the parts that are not there.
+
+    `forsaken`: until when an object, by its key, is not fetched in parts.
+    """
 
     store: MemoryStore
     flights: Flights
     intake: Intake
+    clock: Clock
     ask: Ask
     go: Go
+    forsaken: dict[str, float] = field(default_factory=dict)
+
+    def takes(self, x: Exchange, heard: Heard) -> bool:
+        """Whether an answer brings a body that is kept in parts, be it all of them at once."""
+        answer = heard.answer
+        if answer.status == 206:
+            return True
+        size = _length(answer.fields)
+        if answer.status != 200 or size is None or not self._is_sliced(x, size):
+            return False
+        knows = knows_ranges(x.request.path, answer.fields, x.rules.slices)
+        return (
+            knows and _vouched(heard) and not self._is_forsaken(x.key) and not must_be_whole(x, answer.fields)
+        )
 
     async def take(
         self,
@@ -64,19 +97,24 @@ class Slicing:
         *,
         named: bool,
     ) -> NotStored | None:
-        """Land `flight` with the part that a 206 brings, for `about` if it is of the same version.
+        """Land `flight` with the part that an answer brings, for `about` if it is of the same version.
 
         `whole` is `heard` as the head of the whole, `fresh` its freshness; `named`: the part was asked for as
         the visitor named it. Returns why, if nobody else may have it; nothing is landed then.
         """
-        came = arrival(heard.answer.fields)
+        size = _length(whole.answer.fields) or 0
+        came = (
+            arrival(heard.answer.fields) if heard.answer.status == 206 else Arrival(Part(0, size - 1), size)
+        )
         assert came is not None
-        entry = self._entry(flight, x, whole, fresh, about)
+        entry = self._entry(flight, x, whole, fresh, about, size)
         if isinstance(entry, NotStored):
             return entry
         parts = entry.content
         assert isinstance(parts, Parts)
-        fill = Fill(min(came.part.size, self.store.max_object), first=came.part.first, end=came.part.end)
+        most = x.rules.slices.size if parts.sliced else self.store.max_object
+        limit = came.part.size if came.part.size <= most else 0
+        fill = Fill(limit, first=came.part.first, end=came.part.end)
         parts.fills.append(fill)
         self.flights.note_shareable(x.group)
         flight.land(
@@ -89,32 +127,53 @@ class Slicing:
             )
         )
         self.flights.close(flight)
-        await self._pour(parts, fill, Window(heard.answer.body))
+        body: AsyncIterator[bytes] = Window(heard.answer.body)
+        if not limit:
+            body = Cutting(body, came.part.first, parts, self.store, x.rules.slices.size)
+        await self._pour(parts, fill, body)
         return None
 
     def _entry(
-        self, flight: Flight, x: Exchange, whole: Heard, fresh: Freshness, about: Entry | None
+        self, flight: Flight, x: Exchange, whole: Heard, fresh: Freshness, about: Entry | None, size: int
     ) -> Entry | NotStored:
         """What has come a part of: `about` with newer fields (RFC 9111 §3.4), or an entry of its own."""
-        size = int(whole.answer.fields.get("content-length") or 0)
         parts = None if about is None else about.content
-        if about is None or not isinstance(parts, Parts) or parts.size != size:
-            return self._begun(flight, x, whole, fresh, size)
-        if not same_version(about, whole.answer.fields):
-            return self._begun(flight, x, whole, fresh, size)
-        stored = next((each for each in self.store.get(x.key) if each.content is parts), None)
-        return about if stored is None else self.intake.freshen(flight, x, stored, whole)
+        joins = isinstance(parts, Parts) and parts.size == size
+        if about is not None and joins and same_version(about, whole.answer.fields):
+            stored = next((each for each in self.store.get(x.key) if each.content is parts), None)
+            return about if stored is None else self.intake.freshen(flight, x, stored, whole)
+        sliced = self._is_sliced(x, size)
+        completable = not self._is_forsaken(x.key)
+        if size > self.store.max_object and not (sliced and completable and _vouched(whole)):
+            return NotStored.TOO_LARGE
+        return self.intake.begin(flight, x, whole, fresh, Parts(size, sliced=sliced, completable=completable))
 
-    def _begun(
-        self, flight: Flight, x: Exchange, whole: Heard, fresh: Freshness, size: int
-    ) -> Entry | NotStored:
-        return self.intake.begin(flight, x, whole, fresh, Parts(size, sliced=size > self.store.max_object))
+    def _is_sliced(self, x: Exchange, size: int) -> bool:
+        return is_sliced(x.request.path, size, x.rules.slices, self.store.max_object)
+
+    def is_refused(self, entry: Entry, answer: Answer) -> bool:
+        """Whether the origin gave all of `entry`'s body when it was asked for a part of just that version."""
+        return answer.status == 200 and same_version(entry, answer.fields)
+
+    def forsake(self, key: str, entry: Entry) -> None:
+        """Do not ask for parts of what is stored under `key` for a while, and forget those of `entry`."""
+        for stored in tuple(self.store.get(key)):
+            if stored.content is entry.content:
+                self.store.drop(stored)
+        self.forsaken.pop(key, None)
+        if len(self.forsaken) >= FORSAKEN:
+            del self.forsaken[next(iter(self.forsaken))]
+        self.forsaken[key] = self.clock.monotonic() + FORSAKEN_SECONDS
+
+    def _is_forsaken(self, key: str) -> bool:
+        until = self.forsaken.get(key)
+        return until is not None and self.clock.monotonic() < until
 
     def to_fetch(self, x: Exchange, entry: Entry, lacks: Lack) -> Part:
         """The part to ask for where `lacks` is met."""
         parts = entry.content
         assert isinstance(parts, Parts)
-        return to_fetch(lacks, parts.size, SLICE, sliced=parts.sliced)
+        return to_fetch(lacks, parts.size, x.rules.slices.size, sliced=parts.sliced)
 
     async def _pour(self, parts: Parts, fill: Fill, body: AsyncIterator[bytes]) -> None:
         """Take `body` in, and keep what has come of it, however it ends."""
@@ -125,19 +184,20 @@ class Slicing:
             if fill.keeping and fill.received:
                 self.store.keep(parts, fill.first, fill.whole() if fill.done else fill.so_far())
 
-    async def more(self, x: Exchange, entry: Entry, at: int, last: int) -> AsyncIterator[bytes]:
+    async def more(self, x: Exchange, entry: Entry, at: int, last: int, run: int) -> AsyncIterator[bytes]:
         """A reader of `entry`'s bytes from `at` on, fetched or waited for; `last` is the last one wanted.
 
-        Raises Cut where the origin has another version by now, or none of its parts.
+        `run` counts the fetches for this answer, this one included. Raises Cut where the origin has another
+        version by now, or none of its parts.
         """
         parts = entry.content
         assert isinstance(parts, Parts)
         want = Part(at, last)
         gap = parts.gap(want)
-        if gap is None or validator(entry) is None:
+        if gap is None or not completes(entry):
             raise Cut(f"byte {at} could not be had")
         x = _for_part(x, want)
-        lacks = Lack(max(at, gap.first), gap, want)
+        lacks = Lack(max(at, gap.first), gap, want, run=run)
         alone = "authorization" in x.request.fields
         landing, owner = await self.go(x, entry, lacks, alone=alone)
         reader = await self._reader(landing, entry, at, owner=owner)
@@ -153,7 +213,7 @@ class Slicing:
     ) -> AsyncIterator[bytes] | None:
         """What `landing` has of `entry` from byte `at` on; None if another's fetch had nothing for us."""
         match landing:
-            case Shared(landed, portion=Portion(fill)) if landed.content is entry.content:
+            case Shared(landed, portion=Portion(fill)) if same_version(entry, landed.fields):
                 if fill.reaches(at, AHEAD):
                     return fill.attach(at)
             case Own(answer) if owner:
@@ -184,7 +244,7 @@ class Slicing:
         asked = f"bytes={first}-" if last is None else f"bytes={first}-{last}"
         sent = unconditional(replace(x.request, method="GET", on_interim=None))
         fields = sent.fields.plus(("Range", asked), ("If-Range", condition))
-        answer = (await self.ask(x, identity(replace(sent, fields=fields)))).answer
+        answer = (await self.ask(x, as_it_is(replace(sent, fields=fields)))).answer
         if same_version(entry, answer.fields):
             part = content_range(answer.fields.get("content-range"))
             if answer.status == 206 and part is not None and part[0].first == first:
@@ -195,9 +255,15 @@ class Slicing:
         raise Cut(f"the bytes from {first} on could not be had")
 
 
-def identity(request: Request) -> Request:
-    """`request` for the body as it is: the edge encodes it by itself."""
-    return replace(request, fields=request.fields.replaced("Accept-Encoding", "identity"))
+def _vouched(heard: Heard) -> bool:
+    """Whether an answer's bytes can be told from those of another version."""
+    fields = heard.answer.fields
+    return strong_validator(fields, response_date(fields, heard.timing)) is not None
+
+
+def _length(fields: Fields) -> int | None:
+    value = fields.get("content-length")
+    return int(value) if value is not None and value.isascii() and value.isdigit() else None
 
 
 def _for_part(x: Exchange, part: Part) -> Exchange:

@@ -85,7 +85,7 @@ def _variants(variants: list[dict[str, Any]]) -> Table:
             f"{one['age']} s",
             f"{one['lifetime']} s ({one['lifetime_from']})",
             f"{one['ttl']} s",
-            "arriving" if one["size"] is None else str(one["size"]),
+            _size(one),
             " ".join(one["encodings"]),
             escape(_text(one["vary"])),
             escape(" ".join(one["tags"])),
@@ -95,3 +95,13 @@ def _variants(variants: list[dict[str, Any]]) -> Table:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _size(variant: dict[str, Any]) -> str:
+    """How much of a body is there."""
+    if variant["size"] is None:
+        return "arriving"
+    parts = variant.get("parts")
+    return (
+        str(variant["size"]) if parts is None else f"{variant['size']}: {', '.join(parts) or 'nothing yet'}"
+    )

@@ -27,6 +27,16 @@ class Content(Protocol):
         """Whether only parts of it are here (RFC 9111 §3.3)."""
         ...
 
+    @property
+    def sliced(self) -> bool:
+        """Whether its parts are fetched as they are read."""
+        ...
+
+    @property
+    def completable(self) -> bool:
+        """Whether parts that lack can be put together with those that are here."""
+        ...
+
     def gap(self, part: Part) -> Part | None:
         """The whole of the first gap that lies in or reaches into `part`; None if all of that is here."""
         ...

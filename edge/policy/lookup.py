@@ -12,7 +12,7 @@ from edge.policy.classes import PAGE, Class, Never, Personal
 from edge.policy.decisions import Complete, Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_while_revalidating
-from edge.policy.partial import Asks, asks, lack, validator
+from edge.policy.partial import Asks, asks, completes, lack
 from edge.policy.reasons import MissReason, PassReason, RevalidateReason, StaleReason
 from edge.policy.rules import SiteRules
 from edge.policy.vary import matches
@@ -42,7 +42,7 @@ def lookup(
     else:
         decision = _judge(selected, wishes if rules.obey_reload else _mild(wishes), now, trusted)
         if selected.content.partial:
-            decision = _of_parts(request, selected, decision)
+            decision = _of_parts(request, selected, decision, thorough=wishes.only_if_cached)
     if wishes.only_if_cached and not isinstance(decision, Hit | Stale):
         return Unavailable()
     return decision
@@ -66,12 +66,15 @@ def _absent(request: Request, reason: MissReason) -> Miss | Pass:
     return Pass(PassReason.RANGE) if asks(request) is Asks.AS_IT_IS else Miss(reason)
 
 
-def _of_parts(request: Request, entry: Entry, decision: Decision) -> Decision:
-    """`decision` for an entry of which only parts are here (RFC 9111 §3.3)."""
-    lacks = lack(request, entry)
+def _of_parts(request: Request, entry: Entry, decision: Decision, *, thorough: bool) -> Decision:
+    """`decision` for an entry of which only parts are here (RFC 9111 §3.3).
+
+    `thorough`: all that is needed must be here, even of a body in slices.
+    """
+    lacks = lack(request, entry, at_once=isinstance(decision, Hit) and not thorough)
     if lacks is None:
         return decision
-    if not lacks.only or validator(entry) is None:
+    if not lacks.only or not completes(entry):
         return _absent(request, MissReason.PARTIAL)
     match decision:
         case Hit():

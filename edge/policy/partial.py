@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from urllib.parse import unquote
 
 from edge.http.dates import parse_date
 from edge.http.etags import ETag, parse_etag
+from edge.http.lists import names
 from edge.http.message import Fields, Request
 from edge.http.ranges import Part, Spec, content_range, parse_ranges, satisfiable
 from edge.policy.entry import Entry
+from edge.policy.rules import SliceRules
 from edge.policy.validation import asking, not_modified, range_holds, unconditional
 
+MOST_SLICES = 16  # that are fetched at a time
 # A page is made whole: the edge may have to look into it before it can be shared.
 _INDIVISIBLE = frozenset({"text/html", "application/xhtml+xml", "multipart/byteranges"})
 
@@ -28,13 +32,15 @@ class Arrival:
 class Lack:
     """What a request needs of a body and is not here: from byte `at` on, in a `gap` of what is.
 
-    `want` is the part that the request is for, `only` tells that it is for no other.
+    `want` is the part that the request is for, `only` tells that it is for no other; `run` is how many parts
+    were fetched before for the same answer.
     """
 
     at: int
     gap: Part
     want: Part
     only: bool = True
+    run: int = 0
 
 
 def divisible(fields: Fields) -> bool:
@@ -59,15 +65,26 @@ def as_whole(fields: Fields, size: int) -> Fields:
     return fields.without("content-range").replaced("Content-Length", str(size))
 
 
-def validator(entry: Entry) -> str | None:
-    """`entry`'s strong validator as If-Range says it (RFC 9110 §13.1.5); None if it has none."""
-    if entry.etag is not None:
-        return None if entry.etag.weak else str(entry.etag)
-    modified = entry.fields.get("last-modified")
-    if "etag" in entry.fields or modified is None or entry.last_modified is None:
-        return None
+def strong_validator(fields: Fields, date: int) -> str | None:
+    """What vouches for the bytes of an answer made at `date`, as If-Range says it (RFC 9110 §13.1.5)."""
+    said = fields.get("etag")
+    if said is not None:
+        tag = parse_etag(said)
+        return None if tag is None or tag.weak else said
+    modified = fields.get("last-modified")
+    changed = None if modified is None else parse_date(modified)
     # §8.8.2.2: a date is strong only if the answer was made at least a second later.
-    return modified if entry.date - entry.last_modified >= 1 else None
+    return modified if changed is not None and date - changed >= 1 else None
+
+
+def validator(entry: Entry) -> str | None:
+    """`entry`'s strong validator; None if it has none."""
+    return strong_validator(entry.fields, entry.date)
+
+
+def completes(entry: Entry) -> bool:
+    """Whether what lacks of `entry`'s body may be fetched in parts."""
+    return entry.content.completable and validator(entry) is not None
 
 
 def same_version(entry: Entry, fields: Fields) -> bool:
@@ -97,30 +114,37 @@ def wanted(request: Request, fields: Fields, date: int, size: int) -> tuple[Part
     return None if asked is None or not is_ranged(request, fields, date) else satisfiable(asked, size)
 
 
-def lack(request: Request, entry: Entry) -> Lack | None:
-    """What an answer to `request` needs of `entry`'s body beyond what is here, or None."""
+def lack(request: Request, entry: Entry, *, at_once: bool = False) -> Lack | None:
+    """What an answer to `request` needs of `entry`'s body beyond what is here, or None.
+
+    `at_once`: what it begins with is enough of a body in slices, for the others are fetched as they are read.
+    """
     content = entry.content
-    size = content.size
+    size = _length(entry.fields) if content.size is None else content.size
     if not content.partial or size is None or request.method != "GET":
         return None
     if not_modified(request.fields, entry.status, entry.fields, entry.date):
         return None
     parts = wanted(request, entry.fields, entry.date, size)
     needs = (Part(0, size - 1),) if parts is None else parts
+    only = len(needs) == 1
     for part in needs:
         gap = content.gap(part)
-        if gap is not None:
-            return Lack(max(part.first, gap.first), gap, part, only=len(needs) == 1)
+        if gap is not None and not (at_once and only and content.sliced and part.first < gap.first):
+            return Lack(max(part.first, gap.first), gap, part, only=only)
     return None
 
 
 def to_fetch(lack: Lack, size: int, slice_size: int, *, sliced: bool) -> Part:
-    """The part to ask for where `lack` is met: whole slices, as far as they are not here.
+    """The part to ask for where `lack` is met: whole slices, as far as they are wanted and not here.
 
-    Of a `sliced` body just the slice that lacks first, of another all that is wanted, in one piece.
+    Of a `sliced` body that is the slice that lacks first; for an answer that goes on and on more at a time,
+    twice as many each time. Of another body all that is wanted comes in one piece.
     """
     start = lack.at // slice_size * slice_size
-    end = start + slice_size if sliced else -(-lack.want.end // slice_size) * slice_size
+    end = -(-lack.want.end // slice_size) * slice_size
+    if sliced:
+        end = min(end, start + slice_size * min(MOST_SLICES, 2 ** max(0, lack.run - 1)))
     return Part(max(start, lack.gap.first), min(end - 1, lack.gap.last, size - 1))
 
 
@@ -135,11 +159,56 @@ def rest_of(request: Request, entry: Entry, part: Part) -> Request:
     )
 
 
-def to_ask(request: Request, entry: Entry | None, part: Part | None) -> Request:
+def to_ask(request: Request, entry: Entry | None, part: Part | None, rules: SliceRules) -> Request:
     """What the origin is asked for `request`: whether `entry` still holds; or for `part` of it."""
     if entry is None:
-        return named_by(request)
-    return asking(request, entry) if part is None else rest_of(request, entry, part)
+        return _first_slice(request, rules) if is_known(request.path, rules) else named_by(request)
+    if part is not None:
+        return rest_of(request, entry, part)
+    question = asking(request, entry)
+    if not entry.content.sliced:
+        return question
+    # If it does not hold, a slice of the new version is enough (RFC 9110 §13.2.2: the tag decides first).
+    size = entry.content.size or 0
+    parts = wanted(request, entry.fields, entry.date, size) or (Part(0, size - 1),)
+    return _with_slice(question, parts[0].first, rules.size)
+
+
+def _first_slice(request: Request, rules: SliceRules) -> Request:
+    """`request` for the first slice that it needs, where nothing tells how long the body is."""
+    plain = named_by(request)
+    specs = parse_ranges(request.fields.get("range") or "bytes=0-") or (Spec(0, None),)
+    if request.method != "GET" or specs[0].first is None or asks(request) is Asks.AS_IT_IS:
+        return plain
+    return _with_slice(plain, specs[0].first, rules.size)
+
+
+def _with_slice(request: Request, at: int, size: int) -> Request:
+    start = at // size * size
+    fields = request.fields.without("range").plus(("Range", f"bytes={start}-{start + size - 1}"))
+    return replace(request, fields=fields)
+
+
+def is_known(path: str, rules: SliceRules) -> bool:
+    """Whether the site's rules say that what lies at `path` comes in slices."""
+    return bool(rules.known) and rules.known.fits(unquote(path))
+
+
+def is_sliced(path: str, size: int, rules: SliceRules, max_object: int) -> bool:
+    """Whether a body of `size` bytes is kept in slices, by a store that keeps up to `max_object` whole."""
+    if is_known(path, rules):
+        return size > rules.size
+    return rules.learn and size > (max_object if rules.over is None else rules.over)
+
+
+def knows_ranges(path: str, fields: Fields, rules: SliceRules) -> bool:
+    """Whether the origin of an answer with `fields` answers ranges, as far as that is known."""
+    return accepts_ranges(fields) or is_known(path, rules)
+
+
+def accepts_ranges(fields: Fields) -> bool:
+    """Whether an answer's fields say that its origin knows ranges of bytes (RFC 9110 §14.3)."""
+    return "bytes" in names(fields.get("accept-ranges") or "")
 
 
 class Asks(Enum):
@@ -168,3 +237,8 @@ def named_by(request: Request) -> Request:
     if asked is None or asks(request) is Asks.WHOLE:
         return plain
     return replace(plain, fields=plain.fields.plus(("Range", asked)))
+
+
+def _length(fields: Fields) -> int | None:
+    value = fields.get("content-length")
+    return int(value) if value is not None and value.isascii() and value.isdigit() else None

@@ -195,6 +195,20 @@ class EsiRules:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceRules:
+    """Which bodies are kept and fetched in slices of `size` bytes.
+
+    Bodies of more than `over` bytes (None: those that the store does not keep whole) are, if `learn` is set
+    and the origin shows that it knows ranges; those at the paths `known` are asked for in slices at once.
+    """
+
+    size: int = 2**20
+    over: int | None = None
+    learn: bool = True
+    known: Patterns = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
 class SiteRules:
     """One site's rules.
 
@@ -224,6 +238,7 @@ class SiteRules:
     classes: ClassRules = ClassRules()
     esi: EsiRules | None = None
     traffic: TrafficRules | None = None
+    slices: SliceRules = SliceRules()
 
     @property
     def by_country(self) -> bool:

@@ -7,7 +7,7 @@ import asyncio
 from edge.http.message import Line
 from edge.http.ranges import Part
 from edge.policy.rules import Compression
-from edge.store.fill import Fill
+from edge.store.fill import AHEAD, Fill
 from edge.transform.template import Template, Unread
 
 
@@ -36,7 +36,13 @@ class Stored:
         if identity is not None:
             self._take_apart()
 
-    partial = False
+    sliced = False
+    completable = False  # the parts of one that is not kept whole are entries of their own
+
+    @property
+    def partial(self) -> bool:
+        """Whether the body is passing by, so that only what comes next can be had."""
+        return self.fill is not None and not self.fill.keeping
 
     @property
     def whole(self) -> bool:
@@ -56,8 +62,11 @@ class Stored:
         pieces = self.template.weight if isinstance(self.template, Template) else 0
         return len(self.identity or b"") + pieces + sum(map(len, self.encoded.values()))
 
-    def gap(self, part: Part) -> None:
-        """None: all of it is here, or on its way."""
+    def gap(self, part: Part) -> Part | None:
+        """`part`, where it is not about to pass by; None if it is, or all of the body is kept."""
+        if self.fill is None or self.fill.keeping or self.fill.reaches(part.first, AHEAD):
+            return None
+        return part
 
     def complete(self) -> None:
         """The fill is done and was kept: the body is whole."""

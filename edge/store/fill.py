@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 WINDOW = 1024 * 1024  # bytes held of a body that is not kept whole
 PIECE = 64 * 1024  # bytes that a reader gets at a time of a body that is there, whole
+AHEAD = 1024 * 1024  # bytes before those that come next: what lies further off is fetched on its own
 PATIENCE = 1.0  # seconds that readers wait for a slower one before he is left behind
 
 

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 from sortedcontainers import SortedDict
 
 from edge.http.ranges import Part
-from edge.store.fill import PIECE, Cut, Fill, Lagged, Reader
+from edge.store.fill import AHEAD, PIECE, Cut, Fill, Lagged, Reader
 
 if TYPE_CHECKING:
     from edge.store.eviction import Slot
 
-AHEAD = 1024 * 1024  # bytes before those that arrive next: what lies further off is fetched on its own
 
-
-# Fetches from byte `at` of a body on, as far as byte `last` is wanted: a reader of what comes.
-More = Callable[[int, int], Awaitable[AsyncIterator[bytes]]]
+# Fetches from byte `at` of a body on, as far as byte `last` is wanted, for an answer for which so many parts
+# were fetched before: a reader of what comes.
+More = Callable[[int, int, int], Awaitable[AsyncIterator[bytes]]]
 
 
 class Piece:
@@ -38,17 +37,18 @@ class Piece:
 class Parts:
     """What is here of a body of `size` bytes, all of one version.
 
-    A `sliced` one is never made whole: slices of it are fetched as they are read. `slot` is the entry's place
-    in the store's queue, while it is stored: only then may pieces be kept. A body that has been made whole
-    serves those who still read its parts from `whole`.
+    A `sliced` one is never made whole: slices of it are fetched as they are read. One that is not
+    `completable` gets no others. `slot` is the entry's place in the store's queue, while it is stored: only
+    then may pieces be kept. A body that has been made whole serves who still reads its parts from `whole`.
     """
 
-    __slots__ = ("fills", "pieces", "size", "sliced", "slot", "whole")
+    __slots__ = ("completable", "fills", "pieces", "size", "sliced", "slot", "whole")
     partial = True
 
-    def __init__(self, size: int, *, sliced: bool) -> None:
+    def __init__(self, size: int, *, sliced: bool, completable: bool = True) -> None:
         self.size = size
         self.sliced = sliced
+        self.completable = completable
         self.pieces: SortedDict[int, Piece] = SortedDict()
         self.fills: list[Fill] = []
         self.slot: Slot | None = None
@@ -154,7 +154,7 @@ class Spliced(AsyncIterator[bytes]):
     at once.
     """
 
-    __slots__ = ("_arriving", "_at", "_end", "_fresh", "_more", "_parts", "_source")
+    __slots__ = ("_arriving", "_at", "_end", "_fresh", "_more", "_parts", "_run", "_source")
 
     def __init__(
         self, parts: Parts, part: Part, more: More, arriving: Fill | None = None, *, later: bool = False
@@ -166,6 +166,7 @@ class Spliced(AsyncIterator[bytes]):
         self._arriving = arriving
         self._source: AsyncIterator[bytes] | None = None
         self._fresh = False  # whether what is read now was fetched just for this, and has brought nothing yet
+        self._run = 0  # how often something was fetched
         if not later and not parts.holds(self._at):
             self._source = self._follow()
 
@@ -211,7 +212,8 @@ class Spliced(AsyncIterator[bytes]):
         if self._fresh:
             raise Cut(f"nothing came from byte {self._at} on")
         self._fresh = True
-        return await self._more(self._at, self._end - 1)
+        self._run += 1
+        return await self._more(self._at, self._end - 1, self._run)
 
     async def _followed(self, source: AsyncIterator[bytes]) -> bytes | None:
         """The next bytes of `source`; None where it ends, or leaves its reader behind."""

@@ -38,8 +38,8 @@ PLACE = re.compile(r"`((?:edge|origin|control|geo|tests|bench|docs|deploy)/[a-z0
 INLINE = re.compile(r"`(make [a-z]+|tepi [a-z][^`]*)`")
 TASKS = (
     "getting-started", "add-a-node", "purge", "explain-a-miss", "platforms", "cache-rules", "site-rules",
-    "dns-and-geoip", "limits-and-access", "logs-and-metrics", "esi", "shared-pages", "tls", "settings",
-    "dependencies",
+    "dns-and-geoip", "limits-and-access", "logs-and-metrics", "esi", "large-files", "shared-pages", "tls",
+    "settings", "dependencies",
 )  # fmt: skip
 
 

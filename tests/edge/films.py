@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+
+import pytest
 
 from edge.http.etags import parse_etag
 from edge.http.message import Answer, Fields, Line, Request
 from edge.http.ranges import satisfiable
+from edge.store.fill import Cut
 from edge.upstream.contract import UpstreamError
 from tests.edge.stage import pieces
 
@@ -31,6 +36,8 @@ class Film:
     more: tuple[Line, ...] = ()
     cut: int | None = None  # where the next body breaks off
     chunk: int = CHUNK
+    hold: int | None = None  # after so many bytes the next body waits for `gate`
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[tuple[str | None, str | None, int]] = field(default_factory=list)
     sent: int = 0
 
@@ -66,11 +73,12 @@ class Film:
         if request.method == "HEAD" or not body:
             return Answer(status, Fields(lines))
         cut, self.cut = self.cut, None
+        hold, self.hold = self.hold, None
         sent = [body[start : start + self.chunk] for start in range(0, len(body), self.chunk)]
-        return Answer(status, Fields(lines), self._counted(sent, cut))
+        return Answer(status, Fields(lines), self._counted(sent, cut, hold))
 
-    async def _counted(self, chunks: list[bytes], cut: int | None):  # type: ignore[no-untyped-def]
-        left = cut
+    async def _counted(self, chunks: list[bytes], cut: int | None, hold: int | None) -> AsyncIterator[bytes]:
+        left, held = cut, 0
         async for chunk in pieces(chunks):
             if left is not None and len(chunk) > left:
                 self.sent += left
@@ -79,9 +87,26 @@ class Film:
                 raise UpstreamError("reset", "origin-1", "closed in the middle of the body", sent=True)
             if left is not None:
                 left -= len(chunk)
+            if hold is not None and held + len(chunk) > hold:
+                await self.gate.wait()
+            held += len(chunk)
             self.sent += len(chunk)
             yield chunk
 
     @property
     def ranges_asked(self) -> list[str | None]:
         return [asked for asked, _, _ in self.asked]
+
+
+def part(text: str, **more: str) -> dict[str, str]:
+    return {"Range": f"bytes={text}", **{name.replace("_", "-"): value for name, value in more.items()}}
+
+
+async def until_cut(reply: Answer) -> bytes:
+    """All that comes before the answer is cut."""
+    assert not isinstance(reply.body, bytes)
+    got = b""
+    with pytest.raises(Cut):
+        async for chunk in reply.body:
+            got += chunk
+    return got

@@ -355,7 +355,9 @@ async def test_fragments_that_come_in_another_order_are_delivered_in_the_pages()
 
     shop = Shop(*[piece for path in gates for piece in (include(path), Text(b";"))])
     await shop.store_page()
-    shop.origin = shop.pipeline._fetching._upstream = Slow(shop.origin.script)
+    fetching = shop.pipeline._fetching
+    shop.origin = Slow(shop.origin.script)
+    fetching.asking = replace(fetching.asking, upstream=shop.origin)
     reading = asyncio.ensure_future(shop.page())
     while shop.fetches < len(gates):
         await asyncio.sleep(0)

@@ -1,427 +1,355 @@
-"""Stories of bodies that are here in parts: kept, served, completed, and never mixed."""
+"""Stories of films: kept and fetched in slices, so that a seek costs one."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from edge.http.dates import format_date
 from edge.http.message import Answer, Request
+from edge.policy.patterns import Patterns
+from edge.policy.rules import SiteRules, SliceRules
 from edge.position import ALONE
-from edge.purge import Purge
+from edge.purge import Purge, PurgeKind
 from edge.store.content import Stored
-from edge.store.fill import Cut
+from edge.store.fill import WINDOW
 from edge.store.parts import Parts
-from edge.upstream.contract import UpstreamError
-from tests.edge.films import Film, content
-from tests.edge.stage import T0, Reply, Stage, answer, make_request
+from tests.edge.films import Film, content, part, until_cut
+from tests.edge.stage import Reply, Stage, make_request
 
-BODY = content(200_000)
-
-
-def part(text: str, **more: str) -> dict[str, str]:
-    return {"Range": f"bytes={text}", **{name.replace("_", "-"): value for name, value in more.items()}}
+SLICE = 64 * 1024
+FILM = content(40 * SLICE + 1000)
+KEY = "shop.test/p/1\x00http"
 
 
-async def test_a_part_is_kept_and_serves_parts_of_it() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    first = await stage.ask(fields=part("1000-1999"))
-    again = await stage.ask(fields=part("1200-1299"))
-    assert (first.status, first.body, first.verdict) == (206, BODY[1000:2000], "miss")
-    assert "fwd=uri-miss; fwd-status=206" in (first["cache-status"] or "")
-    assert "; stored" in (first["cache-status"] or "")
-    assert (again.status, again.body, again.verdict) == (206, BODY[1200:1300], "hit")
-    assert (again["content-range"], again["content-length"]) == ("bytes 1200-1299/200000", "100")
-    assert (again["etag"], again["age"]) == ('"v1"', "0")
-    assert film.asked == [("bytes=1000-1999", None, 206)]
+def cinema(film: Film, **rules: object) -> Stage:
+    """A store that keeps bodies of one slice whole, and slices of larger ones."""
+    slices = SliceRules(size=SLICE, **rules)  # type: ignore[arg-type]
+    return Stage(film, SiteRules("shop", slices=slices), max_object=SLICE)
 
 
-async def test_what_lacks_of_a_part_is_fetched_and_no_byte_twice() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("1000-1999"))
-    reply = await stage.ask(fields=part("1500-2999"))
-    assert (reply.status, reply.body, reply.verdict, reply.reason) == (
-        206,
-        BODY[1500:3000],
-        "miss",
-        "partial",
-    )
-    assert "fwd=partial; fwd-status=206" in (reply["cache-status"] or "")
-    assert film.asked[1] == ("bytes=2000-", '"v1"', 206)
-    assert (await stage.ask(fields=part("-100"))).verdict == "hit"
-    assert film.sent == len(BODY) - 1000
+def numbers(film: Film) -> list[int | None]:
+    """Which slices were asked for; None: the whole."""
+    return [
+        None if asked is None else int(asked[6:].partition("-")[0]) // SLICE for asked in film.ranges_asked
+    ]
 
 
-async def test_the_whole_is_completed_from_what_is_here() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("0-99999"))
+async def test_a_seek_costs_one_slice() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    await stage.ask(fields=part("0-99"))
+    before = film.sent
+    reply = await stage.ask(fields=part(f"{20 * SLICE + 10}-{20 * SLICE + 99}"))
+    assert (reply.status, reply.body) == (206, FILM[20 * SLICE + 10 : 20 * SLICE + 100])
+    assert (reply.verdict, reply.reason) == ("miss", "partial")
+    assert film.asked[-1] == (f"bytes={20 * SLICE}-{21 * SLICE - 1}", '"v1"', 206)
+    assert film.sent - before == SLICE
+    again = await stage.ask(fields=part(f"{20 * SLICE}-{21 * SLICE - 1}"))
+    assert (again.verdict, again.body) == ("hit", FILM[20 * SLICE : 21 * SLICE])
+    assert film.sent - before == SLICE
+
+
+async def test_a_range_over_many_slices_fetches_those_that_lack_twice_as_many_each_time() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    await stage.ask(fields=part("0-99"))
+    await stage.ask(fields=part(f"{5 * SLICE}-{5 * SLICE + 9}"))
+    film.asked.clear()
+    reply = await stage.ask(fields=part(f"{SLICE + 5}-"))
+    assert reply.body == FILM[SLICE + 5 :]
+    asked = [asked for asked in film.ranges_asked if asked is not None]
+    firsts = [int(each[6:].partition("-")[0]) for each in asked]
+    lasts = [int(each.partition("-")[2] or len(FILM) - 1) for each in asked]
+    sizes = [-(-(last + 1 - first) // SLICE) for first, last in zip(firsts, lasts, strict=True)]
+    assert sizes == [1, 1, 2, 4, 8, 16, 7]
+    assert 5 not in numbers(film)
+
+
+async def test_the_whole_of_a_large_body_is_streamed_in_one_piece_and_kept_in_slices() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    first = await stage.ask()
+    assert (first.status, first.body, first.verdict) == (200, FILM, "miss")
+    assert (first["content-length"], first["accept-ranges"]) == (str(len(FILM)), "bytes")
+    assert film.ranges_asked == [None]
+    again = await stage.ask(fields=part(f"{7 * SLICE + 1}-{9 * SLICE}"))
+    assert (again.verdict, again.body) == ("hit", FILM[7 * SLICE + 1 : 9 * SLICE + 1])
+    assert (await stage.ask()).body == FILM
+    assert film.ranges_asked == [None]
+    assert stage.store.reserved == 0
+
+
+async def test_players_that_ask_for_all_learn_that_ranges_work() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    reply = await stage.ask(fields=part("0-"))
+    assert (reply.status, reply.body) == (206, FILM)
+    assert reply["content-range"] == f"bytes 0-{len(FILM) - 1}/{len(FILM)}"
+    assert film.ranges_asked == [None]
+
+
+async def test_a_part_from_somewhere_on_is_kept_in_slices_too() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    reply = await stage.ask(fields=part(f"{30 * SLICE + 17}-"))
+    assert reply.body == FILM[30 * SLICE + 17 :]
+    assert (await stage.ask(fields=part(f"{33 * SLICE}-{34 * SLICE}"))).verdict == "hit"
+    film.asked.clear()
+    assert (await stage.ask(fields=part(f"{30 * SLICE}-{31 * SLICE}"))).verdict == "miss"
+    assert film.ranges_asked == [f"bytes={30 * SLICE}-{30 * SLICE + 16}"]
+
+
+async def test_known_paths_are_asked_for_in_slices_from_the_first_request_on() -> None:
+    film = Film(FILM)
+    stage = cinema(film, known=Patterns(("/p/*",)))
+    reply = await stage.ask(fields=part(f"{9 * SLICE + 5}-{9 * SLICE + 9}"))
+    assert (reply.status, reply.body) == (206, FILM[9 * SLICE + 5 : 9 * SLICE + 10])
+    assert reply["content-range"] == f"bytes {9 * SLICE + 5}-{9 * SLICE + 9}/{len(FILM)}"
+    assert film.ranges_asked == [f"bytes={9 * SLICE}-{10 * SLICE - 1}"]
+    assert (await stage.ask()).body == FILM
+    assert None not in film.ranges_asked
+
+
+async def test_a_small_body_at_a_known_path_comes_whole_in_its_first_slice() -> None:
+    film = Film(FILM[:1000])
+    stage = cinema(film, known=Patterns(("/p/*",)))
     reply = await stage.ask()
-    assert (reply.status, reply.body, reply.verdict, reply.reason) == (200, BODY, "miss", "partial")
-    assert (reply["content-length"], reply["content-range"]) == ("200000", None)
-    assert (reply["age"], reply["accept-ranges"]) == ("0", "bytes")
-    assert film.asked[1:] == [("bytes=100000-", '"v1"', 206)]
-    (entry,) = stage.store.get("shop.test/p/1\x00http")
-    assert isinstance(entry.content, Stored) and entry.content.identity == BODY
+    assert (reply.status, reply.body, reply["content-length"]) == (200, FILM[:1000], "1000")
+    assert film.ranges_asked == [f"bytes=0-{SLICE - 1}"]
+    assert isinstance(stage.store.get(KEY)[0].content, Stored)
     assert (await stage.ask()).verdict == "hit"
 
 
-async def test_gaps_on_both_sides_are_fetched() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("50000-59999"))
-    reply = await stage.ask()
-    assert reply.body == BODY
-    assert film.ranges_asked[1:] == ["bytes=0-49999", "bytes=60000-"]
-    assert film.sent == len(BODY)
-
-
-async def test_without_a_strong_validator_the_whole_is_asked_for_again() -> None:
-    film = Film(BODY, etag='W/"v1"')
-    stage = Stage(film)
-    await stage.ask(fields=part("0-999"))
-    assert (await stage.ask(fields=part("10-20"))).verdict == "hit"
-    reply = await stage.ask()
-    assert (reply.status, reply.body, reply.reason) == (200, BODY, "partial")
-    assert film.ranges_asked == ["bytes=0-999", None]
-
-
-async def test_without_one_another_part_takes_the_firsts_place() -> None:
-    film = Film(BODY, etag=None)
-    stage = Stage(film)
-    await stage.ask(fields=part("0-999"))
-    reply = await stage.ask(fields=part("500-1500"))
-    assert (reply.status, reply.body) == (206, BODY[500:1501])
-    assert film.ranges_asked == ["bytes=0-999", "bytes=500-1500"]
-    assert (await stage.ask(fields=part("0-100"))).body == BODY[:101]
-    assert len(film.asked) == 3
-
-
-async def test_a_date_vouches_for_parts_if_it_is_strong() -> None:
-    changed = format_date(int(T0) - 1000)
-
-    def script(request: Request) -> Answer:
-        said = {"last_modified": changed, "cache_control": "max-age=60", "date": format_date(int(T0))}
-        asked = request.fields.get("range")
-        if asked == "bytes=0-4":
-            return answer(206, b"01234", content_range="bytes 0-4/10", **said)
-        assert (asked, request.fields.get("if-range")) == ("bytes=5-", changed)
-        return answer(206, b"56789", content_range="bytes 5-9/10", **said)
-
-    stage = Stage(script)
-    await stage.ask(fields=part("0-4"))
-    assert (await stage.ask()).body == b"0123456789"
-
-
-async def test_another_version_comes_whole_and_is_never_mixed_with_the_old() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("0-99999"))
-    film.body, film.etag = content(200_000, salt=1), '"v2"'
-    reply = await stage.ask()
-    assert (reply.status, reply.body, reply["etag"]) == (200, film.body, '"v2"')
-    assert film.asked[1:] == [("bytes=100000-", '"v1"', 200)]
-    assert (await stage.ask(fields=part("0-9"))).body == film.body[:10]
-    assert len(film.asked) == 2
-
-
-async def test_a_part_of_another_version_replaces_what_is_here() -> None:
-    """An origin that does not know If-Range answers with a part of whatever it has now."""
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("0-99999"))
-    film.body, film.etag = content(200_000, salt=1), '"v2"'
-
-    def forgetful(request: Request) -> Answer:
-        return film(make_request(fields=request.fields.without("if-range").lines))
-
-    stage.origin.script = forgetful
-    reply = await stage.ask(fields=part("99000-101000"))
-    assert (reply.status, reply.body, reply["etag"]) == (206, film.body[99000:101001], '"v2"')
-
-
-async def test_the_version_that_changes_in_the_middle_of_an_answer_cuts_it() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("50000-59999"))
-    reply = await stage.pipeline.handle(make_request())
-    film.body, film.etag = content(200_000, salt=1), '"v2"'
-    assert not isinstance(reply.body, bytes)
-    got = b""
-    with pytest.raises(Cut):
-        async for chunk in reply.body:
-            got += chunk
-    assert BODY.startswith(got) and len(got) == 60_000
-    await stage.settle()
-    assert (await stage.ask()).body == film.body
-
-
-async def test_a_body_that_breaks_off_is_kept_as_far_as_it_came_and_completed() -> None:
-    film = Film(BODY, cut=70_000)
-    stage = Stage(film)
-    with pytest.raises(Cut):
-        await stage.ask()
-    await stage.settle()
-    assert (await stage.ask(fields=part("0-69999"))).verdict == "hit"
-    reply = await stage.ask()
-    assert (reply.body, reply.reason) == (BODY, "partial")
-    assert film.asked[1:] == [("bytes=70000-", '"v1"', 206)]
-
-
-async def test_a_body_that_breaks_off_is_not_kept_where_nothing_vouches_for_the_rest() -> None:
-    for film in (Film(BODY, etag=None, cut=70_000), Film(BODY, kind="text/html", cut=70_000)):
-        stage = Stage(film)
-        with pytest.raises(Cut):
-            await stage.ask()
-        await stage.settle()
-        assert len(stage.store) == 0
-
-
-async def test_a_part_that_breaks_off_is_kept_as_far_as_it_came() -> None:
-    film = Film(BODY, cut=30_000)
-    stage = Stage(film)
-    await stage.ask(fields=part("100000-"))
-    assert (await stage.ask(fields=part("100000-129999"))).verdict == "hit"
-    assert (await stage.ask(fields=part("100000-130000"))).body == BODY[100_000:130_001]
-
-
-async def test_a_part_shorter_than_its_range_counts_for_what_came() -> None:
-    stage = Stage(
-        lambda request: answer(206, b"01234", content_range="bytes 4-9/10", cache_control="max-age=60")
-    )
-    first = await stage.ask(fields=part("-5"))
-    assert (first.status, first.body, first["content-range"]) == (206, b"01234", "bytes 4-9/10")
-    reply = await stage.ask(fields=part("6-8"))
-    assert (reply.body, reply.verdict, reply["content-range"]) == (b"234", "hit", "bytes 6-8/10")
-    assert (await stage.ask(fields=part("6-9"))).verdict == "miss"
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"content_range": "bytes 0-1/10", "cache_control": "private"},
-        {"content_range": "bytes 0-1/10", "cache_control": "max-age=60", "set_cookie": "a=b"},
-        {"content_range": "bytes 0-1/*", "cache_control": "max-age=60"},
-        {"content_range": "bytes 0-1/10", "cache_control": "max-age=60", "content_encoding": "gzip"},
-        {"content_range": "bytes 0-1/10", "cache_control": "max-age=60", "content_type": "text/html"},
-        {"content_type": "multipart/byteranges; boundary=x", "cache_control": "max-age=60"},
-    ],
-)
-async def test_a_part_that_may_not_be_shared_or_is_not_understood_is_its_askers_alone(
-    said: dict[str, str],
-) -> None:
-    stage = Stage(lambda request: answer(206, b"01", **said))
-    for _ in range(2):
-        reply = await stage.ask(fields=part("0-1"))
-        assert (reply.status, reply.body) == (206, b"01")
-        assert reply["content-range"] == said.get("content_range")
-    assert (len(stage.store), stage.fetches) == (0, 2)
-
-
-async def test_a_rest_that_may_not_be_shared_is_not_put_together_with_what_may() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("0-999"))
-    film.control = "private"
-    reply = await stage.ask()
-    assert (reply.status, reply.body) == (200, BODY)
-    assert film.ranges_asked[1:] == ["bytes=1000-", None]
+async def test_a_private_film_at_a_known_path_is_its_askers_own() -> None:
+    film = Film(FILM, control="private")
+    stage = cinema(film, known=Patterns(("/p/*",)))
+    whole = await stage.ask()
+    assert (whole.status, whole.body) == (200, FILM)
+    ranged = await stage.ask(fields=part("5-9"))
+    assert (ranged.status, ranged.body) == (206, FILM[5:10])
     assert len(stage.store) == 0
 
 
-async def test_a_206_that_nobody_asked_for_is_passed_on_and_not_kept() -> None:
-    stage = Stage(
-        lambda request: answer(206, b"01", content_range="bytes 0-1/10", cache_control="max-age=60")
-    )
-    reply = await stage.ask()
-    assert (reply.status, reply.body, len(stage.store)) == (206, b"01", 0)
+@pytest.mark.parametrize(
+    "changed",
+    [{"etag": None}, {"etag": 'W/"v1"'}, {"ranges": False}, {"kind": "text/html"}],
+    ids=["no-tag", "weak-tag", "no-ranges", "page"],
+)
+async def test_what_cannot_be_sliced_is_streamed_and_not_kept(changed: dict[str, Any]) -> None:
+    film = replace(Film(FILM), **changed)
+    stage = cinema(film)
+    assert (await stage.ask()).body == FILM
+    reply = await stage.ask(fields=part(f"{9 * SLICE}-{9 * SLICE + 9}"))
+    assert (reply.status, reply.body) == (206, FILM[9 * SLICE : 9 * SLICE + 10])
+    assert film.ranges_asked == [None, f"bytes={9 * SLICE}-{9 * SLICE + 9}"]
+    assert len(stage.store) == 0
 
 
-async def test_a_range_that_cannot_be_satisfied_says_how_long_the_body_is() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    cold = await stage.ask(fields=part("200000-"))
-    assert (cold.status, cold["content-range"]) == (416, "bytes */200000")
-    await stage.ask(fields=part("0-9"))
-    warm = await stage.ask(fields=part("200000-"))
-    assert (warm.status, warm["content-range"], warm.verdict) == (416, "bytes */200000", "hit")
-    assert not stage.pipeline._fetching.flights.why_shy("shop.test/p/1\x00http", 0.0)
+async def test_a_site_may_forbid_to_learn() -> None:
+    film = Film(FILM)
+    stage = cinema(film, learn=False)
+    assert (await stage.ask()).body == FILM
+    assert (await stage.ask(fields=part("5-9"))).body == FILM[5:10]
+    assert film.ranges_asked == [None, "bytes=5-9"]
+    assert len(stage.store) == 0
 
 
-async def test_several_parts_are_served_if_all_are_here_and_else_passed_as_they_are() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("0-999"))
-    reply = await stage.ask(fields=part("0-9,90-99"))
-    assert (reply.status, reply.verdict) == (206, "hit")
-    assert BODY[:10] in reply.body and BODY[90:100] in reply.body
-    assert reply["content-length"] == str(len(reply.body))
-    passed = await stage.ask(fields=part("0-9,5000-5009"))
-    assert (passed.verdict, passed.reason) == ("pass", "range")
-    assert film.asked[-1][0] == "bytes=0-9,5000-5009"
+async def test_a_threshold_of_its_own_decides_what_is_large() -> None:
+    film = Film(FILM[: 3 * SLICE])
+    for over, kept in ((2 * SLICE, Parts), (4 * SLICE, Stored)):
+        stage = Stage(film, SiteRules("shop", slices=SliceRules(SLICE, over=over)))
+        await stage.ask()
+        assert isinstance(stage.store.get(KEY)[0].content, kept)
 
 
-async def test_head_tells_of_the_whole() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("0-999"))
-    reply = await stage.ask(method="HEAD")
-    assert (reply.status, reply.verdict, reply.body) == (200, "hit", b"")
-    assert (reply["content-length"], reply["content-range"], reply["etag"]) == ("200000", None, '"v1"')
-    assert (await stage.ask(method="HEAD", fields=part("0-9"))).status == 200
-
-
-async def test_who_has_this_version_already_is_told_so() -> None:
-    stage = Stage(Film(BODY))
-    await stage.ask(fields=part("0-999"))
-    reply = await stage.ask(fields={"If-None-Match": '"v1"'})
-    assert (reply.status, reply.verdict, reply["content-range"]) == (304, "hit", None)
-
-
-async def test_if_range_decides_between_the_part_and_the_whole() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    cold = await stage.ask(fields=part("0-999", If_Range='"v1"'))
-    assert (cold.status, cold.verdict, cold.reason) == (206, "pass", "range")
-    await stage.ask(fields=part("0-999"))
-    assert (await stage.ask(fields=part("0-9", If_Range='"v1"'))).verdict == "hit"
-    weak = await stage.ask(fields=part("0-9", If_Range='W/"v1"'))
-    assert (weak.status, weak.body) == (200, BODY)
-
-
-async def test_stale_parts_are_validated_and_kept() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("0-999"))
-    stage.sleep(61)
-    reply = await stage.ask(fields=part("0-99"))
-    assert (reply.status, reply.body, reply.verdict) == (206, BODY[:100], "revalidated")
-    assert film.asked[-1][2] == 304
-    assert (await stage.ask(fields=part("0-99"))).verdict == "hit"
-    stage.sleep(61)
-    assert (await stage.ask()).body == BODY
-    assert [asked for asked in film.asked if asked[2] == 206][1:] == [("bytes=1000-", '"v1"', 206)]
-
-
-async def test_a_part_that_is_fetched_renews_the_fields_of_all() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("0-999"))
-    stage.sleep(50)
-    film.more = (("X-New", "1"),)
-    await stage.ask(fields=part("5000-5999"))
-    stage.sleep(30)
-    reply = await stage.ask(fields=part("0-9"))
-    assert (reply.verdict, reply["x-new"], reply["age"]) == ("hit", "1", "30")
-
-
-async def test_parts_stand_in_for_a_failing_origin_only_if_they_suffice() -> None:
-    film = Film(BODY, control="max-age=60, stale-if-error=600")
-    stage = Stage(film)
-    await stage.ask(fields=part("0-999"))
-
-    def down(request: Request) -> Answer:
-        raise UpstreamError("connect", "origin-1", "refused", sent=False)
-
-    for script in (down, lambda request: answer(503, b"sorry")):
-        stage.origin.script = script
-        assert (await stage.ask(fields=part("2000-2999"))).status in (502, 503)
-    stage.sleep(61)
-    for script in (down, lambda request: answer(503, b"sorry")):
-        stage.origin.script = script
-        excused = await stage.ask(fields=part("0-99"))
-        assert (excused.status, excused.body, excused.verdict) == (206, BODY[:100], "stale")
-        assert (await stage.ask(fields=part("2000-2999"))).status in (502, 503)
-
-
-async def test_only_if_cached_asks_for_nothing_that_lacks() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("0-999"))
-    wish = {"Cache-Control": "only-if-cached"}
-    assert (await stage.ask(fields={**part("0-99"), **wish})).status == 206
-    assert (await stage.ask(fields={**part("0-1000"), **wish})).status == 504
-    assert len(film.asked) == 1
-
-
-async def test_many_who_want_the_same_part_wait_for_one_fetch() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("0-999"))
+async def test_many_who_seek_to_one_place_wait_for_one_slice() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    await stage.ask(fields=part("0-99"))
     stage.origin.gate = asyncio.Event()
     asking = [
-        asyncio.create_task(stage.pipeline.handle(make_request(fields=part(f"{900 + number}-1999"))))
-        for number in range(20)
+        asyncio.create_task(
+            stage.pipeline.handle(make_request(fields=part(f"{20 * SLICE + at}-{21 * SLICE - 1}")))
+        )
+        for at in range(20)
     ]
     for _ in range(5):
         await asyncio.sleep(0)
     stage.origin.gate.set()
-    replies = [await Reply.of(reply) for reply in await asyncio.gather(*asking)]
-    assert [reply.body for reply in replies] == [BODY[900 + number : 2000] for number in range(20)]
-    assert len(film.asked) == 2
+    bodies = [(await Reply.of(reply)).body for reply in await asyncio.gather(*asking)]
+    assert bodies == [FILM[20 * SLICE + at : 21 * SLICE] for at in range(20)]
+    assert numbers(film) == [0, 20]
 
 
-async def test_purged_meanwhile_is_handed_on_and_not_kept() -> None:
-    film = Film(BODY)
-    stage = Stage(film)
-    await stage.ask(fields=part("0-999"))
+async def test_slices_of_two_versions_never_meet_in_one_answer() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    await stage.ask(fields=part(f"{3 * SLICE}-{4 * SLICE - 1}"))
+    reply = await stage.pipeline.handle(make_request(fields=part(f"{3 * SLICE}-{6 * SLICE - 1}")))
+    assert (reply.status, reply.outcome.verdict) == (206, "hit")
+    film.body, film.etag = content(len(FILM), 1), '"v2"'
+    got = await until_cut(reply)
+    assert got == FILM[3 * SLICE : 4 * SLICE]
+    await stage.settle()
+    again = await stage.ask(fields=part(f"{3 * SLICE}-{6 * SLICE - 1}"))
+    assert (again["etag"], again.body) == ('"v2"', film.body[3 * SLICE : 6 * SLICE])
+
+
+async def test_a_seek_into_another_version_gets_that_one() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    await stage.ask(fields=part("0-99"))
+    film.body, film.etag = content(len(FILM) + 500, 1), '"v2"'
+    reply = await stage.ask(fields=part(f"{8 * SLICE}-{8 * SLICE + 99}"))
+    assert (reply.status, reply["etag"], reply.body) == (206, '"v2"', film.body[8 * SLICE : 8 * SLICE + 100])
+    assert reply["content-range"] == f"bytes {8 * SLICE}-{8 * SLICE + 99}/{len(film.body)}"
+
+
+async def test_a_stale_film_is_validated_and_a_new_one_costs_a_slice() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    await stage.ask(fields=part("0-99"))
+    stage.sleep(61)
+    reply = await stage.ask(fields=part("0-50"))
+    assert (reply.verdict, film.asked[-1][2]) == ("revalidated", 304)
+    stage.sleep(61)
+    film.body, film.etag = content(len(FILM), 1), '"v2"'
+    before = film.sent
+    reply = await stage.ask(fields=part(f"{4 * SLICE}-{4 * SLICE + 9}"))
+    assert (reply.status, reply["etag"], reply.body) == (206, '"v2"', film.body[4 * SLICE : 4 * SLICE + 10])
+    assert film.sent - before == SLICE
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("url", "http://shop.test/p/1"), ("prefix", "http://shop.test/p"), ("tag", "film"), ("site", "shop")],
+)
+async def test_a_purge_strikes_every_slice_and_those_under_way(kind: PurgeKind, value: str) -> None:
+    film = Film(FILM, more=(("Cache-Tag", "film"),))
+    stage = cinema(film)
+    for number in (0, 3, 7):
+        await stage.ask(fields=part(f"{number * SLICE}-{number * SLICE + 9}"))
     stage.origin.gate = asyncio.Event()
-    asking = asyncio.create_task(stage.pipeline.handle(make_request()))
+    seeking = asyncio.create_task(
+        stage.pipeline.handle(make_request(fields=part(f"{9 * SLICE}-{9 * SLICE + 9}")))
+    )
     for _ in range(5):
         await asyncio.sleep(0)
-    assert await stage.pipeline.purge(Purge("url", "http://shop.test/p/1"), ALONE) == 1
+    assert await stage.pipeline.purge(Purge(kind, value), ALONE) == 1
     stage.origin.gate.set()
-    assert (await Reply.of(await asking)).body == BODY
+    assert (await Reply.of(await seeking)).body == FILM[9 * SLICE : 9 * SLICE + 10]
     await stage.settle()
-    assert len(stage.store) == 0
+    assert (len(stage.store), stage.store.size) == (0, 0)
 
 
-async def test_variants_have_parts_of_their_own() -> None:
-    films = {
-        "a": Film(BODY, more=(("Vary", "Foo"),)),
-        "b": Film(content(200_000, 1), '"b"', more=(("Vary", "Foo"),)),
-    }
-    stage = Stage(lambda request: films[request.fields.get("foo") or ""](request))
-    for name, film in films.items():
-        await stage.ask(fields={**part("0-999"), "Foo": name})
-        assert (await stage.ask(fields={"Foo": name})).body == film.body
-    assert [len(film.asked) for film in films.values()] == [2, 2]
+async def test_a_soft_purge_keeps_slices_until_the_origin_has_been_asked() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    await stage.ask(fields=part("0-99"))
+    assert await stage.pipeline.purge(Purge("site", "shop", soft=True), ALONE) == 1
+    reply = await stage.ask(fields=part("0-99"))
+    assert (reply.verdict, film.asked[-1][2]) == ("revalidated", 304)
 
 
-async def test_what_would_be_compressed_keeps_its_strong_tag_for_the_bytes_as_they_are() -> None:
-    text = Film(b"kopi gayo " * 10_000, kind="text/plain")
-    stage = Stage(text)
-    gzip = {"Accept-Encoding": "gzip"}
-    ranged = await stage.ask(fields={**part("0-99"), **gzip})
-    whole = await stage.ask(fields=gzip)
-    assert (ranged["etag"], ranged["content-encoding"]) == ('"v1"', None)
-    assert (whole["etag"], whole["content-encoding"], whole["accept-ranges"]) == ('W/"v1"', "gzip", None)
-    again = await stage.ask(fields={**part("0-9", If_Range='W/"v1"'), **gzip})
-    assert (again.status, again["content-encoding"]) == (200, "gzip")
+async def test_slices_are_evicted_one_by_one() -> None:
+    film = Film(FILM)
+    stage = Stage(film, SiteRules("shop", slices=SliceRules(SLICE)), budget=8 * SLICE, max_object=SLICE)
+    assert (await stage.ask()).body == FILM
+    assert 0 < stage.store.size <= stage.store.budget
+    assert (await stage.ask()).body == FILM
+    assert stage.store.evictions > 30
 
 
-async def test_explain_shows_which_parts_are_here() -> None:
-    stage = Stage(Film(BODY))
-    await stage.ask(fields=part("0-999"))
-    told = await stage.pipeline.explain(make_request(fields=part("500-1500")))
-    assert (told.decision, told.reason, told.variants[0].parts) == ("miss", "partial", ("0-999",))
-    assert told.variants[0].selected
-    assert (await stage.pipeline.explain(make_request(fields=part("0-9")))).decision == "hit"
+async def test_an_origin_that_ignores_ranges_after_all_is_asked_as_before() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    await stage.ask(fields=part("0-99"))
+
+    def deaf(request: Request) -> Answer:
+        """Knows ranges, but not If-Range."""
+        if "if-range" in request.fields:
+            return film(make_request(fields=request.fields.without("range", "if-range").lines))
+        return film(request)
+
+    stage.origin.script = deaf
+    for at in (20 * SLICE, 30 * SLICE):
+        reply = await stage.ask(fields=part(f"{at}-{at + 9}"))
+        assert (reply.status, reply.body) == (206, FILM[at : at + 10])
+    assert film.ranges_asked == [
+        "bytes=0-99",
+        None,
+        f"bytes={20 * SLICE}-{20 * SLICE + 9}",
+        f"bytes={30 * SLICE}-{30 * SLICE + 9}",
+    ]
+    assert (await stage.ask()).body == FILM
 
 
-async def test_a_reader_goes_on_in_a_body_that_was_made_whole_under_him() -> None:
-    stage = Stage(Film(BODY))
-    await stage.ask(fields=part("5000-"))
-    assert (await stage.ask(fields=part("4000-5999"))).body == BODY[4000:6000]
+async def test_who_reads_on_where_ranges_are_ignored_after_all_is_not_cut() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    await stage.ask(fields=part("0-99"))
+    reply = await stage.pipeline.handle(make_request(fields=part(f"0-{3 * SLICE}")))
+
+    def deaf(request: Request) -> Answer:
+        return film(
+            make_request(
+                fields=request.fields.without(
+                    "if-range", *(["range"] if "if-range" in request.fields else [])
+                ).lines
+            )
+        )
+
+    stage.origin.script = deaf
+    assert (await Reply.of(reply)).body == FILM[: 3 * SLICE + 1]
 
 
-async def test_nothing_is_under_way_when_all_has_been_read() -> None:
-    stage = Stage(Film(BODY))
-    await stage.ask(fields=part("5000-"))
-    (entry,) = stage.store.get("shop.test/p/1\x00http")
+async def test_a_slow_reader_holds_no_more_than_the_window() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    reply = await stage.pipeline.handle(make_request())
+    assert not isinstance(reply.body, bytes)
+    await anext(reply.body)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    (entry,) = stage.store.get(KEY)
     assert isinstance(entry.content, Parts)
-    assert entry.content.fills == []
-    assert stage.store.reserved == 0
+    held = sum(fill.held for fill in entry.content.fills)
+    assert held <= WINDOW + film.chunk
+    assert stage.store.size <= stage.store.budget
+    got = b"".join([chunk async for chunk in reply.body])
+    assert FILM.endswith(got)
+
+
+async def test_only_if_cached_wants_every_slice() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    await stage.ask(fields=part("0-99"))
+    wish = {"Cache-Control": "only-if-cached"}
+    assert (await stage.ask(fields={**part("0-99"), **wish})).verdict == "hit"
+    assert (await stage.ask(fields={**part(f"0-{SLICE}"), **wish})).status == 504
+
+
+async def test_several_ranges_never_make_the_edge_fetch_slices() -> None:
+    film = Film(FILM)
+    stage = cinema(film)
+    await stage.ask(fields=part("0-99"))
+    before = film.sent
+    reply = await stage.ask(
+        fields=part(",".join(f"{number * SLICE}-{number * SLICE}" for number in range(1, 16)))
+    )
+    assert (reply.verdict, reply.reason) == ("pass", "range")
+    assert film.sent == before
+
+
+async def test_explain_tells_of_slices() -> None:
+    stage = cinema(Film(FILM))
+    await stage.ask(fields=part(f"{SLICE}-{SLICE + 9}"))
+    await stage.ask(fields=part(f"{3 * SLICE}-{3 * SLICE + 9}"))
+    told = await stage.pipeline.explain(make_request(fields=part(f"{3 * SLICE}-{3 * SLICE + 9}")))
+    assert told.decision == "hit"
+    assert told.variants[0].parts == (f"{SLICE}-{SLICE + 9}", f"{3 * SLICE}-{4 * SLICE - 1}")
+    rules = next(step for step in told.steps if step.step == "rules")
+    assert rules.facts["slices"] == {"size": SLICE, "over": None, "learn": True, "paths": []}

@@ -38,6 +38,8 @@ class Held:
 
     size: int
     parts: tuple[Part, ...]
+    sliced: bool = False
+    completable: bool = True
     partial = True
 
     def gap(self, part: Part) -> Part | None:

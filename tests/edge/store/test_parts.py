@@ -270,7 +270,7 @@ class Source:
         self.most = most
         self.asked: list[tuple[int, int]] = []
 
-    async def more(self, at: int, last: int) -> AsyncIterator[bytes]:
+    async def more(self, at: int, last: int, run: int) -> AsyncIterator[bytes]:
         self.asked.append((at, last))
         end = min(last + 1, at + self.most)
         return bytes_of(*(BODY[start : min(start + 7, end)] for start in range(at, end, 7)))
@@ -341,7 +341,7 @@ async def test_what_is_made_whole_under_a_reader_serves_him() -> None:
 async def test_a_fetch_that_brings_nothing_is_not_repeated_for_ever() -> None:
     parts = Parts(SIZE, sliced=True)
 
-    async def nothing(at: int, last: int) -> AsyncIterator[bytes]:
+    async def nothing(at: int, last: int, run: int) -> AsyncIterator[bytes]:
         return bytes_of()
 
     with pytest.raises(Cut):

@@ -1,0 +1,77 @@
+"""What an origin is asked, and what it is told of who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from edge.clock import Clock
+from edge.http.cache_status import of_caches_before
+from edge.http.forwarding import towards_commerce, towards_origin
+from edge.http.message import Request
+from edge.intake import Exchange, Heard
+from edge.outbound import ruled, unruled
+from edge.policy.freshness import Timing
+from edge.policy.key import normal_escapes
+from edge.policy.keying import variant_of
+from edge.policy.paths import covers
+from edge.policy.standins import without_secrets
+from edge.policy.surrogate import CAPABLE, obeyed, wanted_by
+from edge.upstream.collapse import close
+from edge.upstream.contract import Standing, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Sends requests to a site's origins, for the cache that is called `identity`."""
+
+    upstream: Upstream
+    clock: Clock
+    identity: str
+
+    async def ask(self, x: Exchange, request: Request) -> Heard:
+        """Send `request` in the place of `x`'s. Raises UpstreamError."""
+        asked = self.clock.monotonic()
+        request = replace(request, query=x.asked.query)  # the key's spelling is ours alone
+        if x.rules.classes.pages is not None:
+            request = replace(request, fields=without_secrets(request.fields))
+        outbound = towards_origin(request, self.identity)
+        variant = variant_of(x.asked, x.rules.key)
+        if variant is not None:
+            outbound = replace(outbound, fields=outbound.fields.plus(("Tepi-Variant", variant)))
+        outbound = ruled(outbound, x)
+        prefix = x.rules.commerce_prefix
+        if prefix is not None and covers(prefix, normal_escapes(request.path)):
+            outbound = towards_commerce(outbound, x.rules.name)
+        if x.rules.esi is not None:
+            outbound = replace(outbound, fields=outbound.fields.plus(CAPABLE))
+        answer = await self.upstream.fetch(x.rules.name, outbound)
+        answer = answer.but(fields=of_caches_before(answer.fields))
+        if x.rules.esi is not None:
+            answer = answer.but(fields=obeyed(answer.fields))
+        return Heard(unruled(answer, x), Timing(asked, self.clock.monotonic(), self.clock.wall()))
+
+    def origins_of(self, x: Exchange) -> Sequence[Standing]:
+        """The origins that answer for what `x` asks, as they stand; the visitor's URL may be rewritten."""
+        return self.upstream.standing(x.rules.name, ruled(x.asked, x).path)
+
+    async def for_one(self, x: Exchange) -> Heard:
+        """What the origin says to the visitor himself. A page that is taken apart is asked for as it is."""
+        return await (self.ask(x, x.asked) if x.rules.esi is None else self.hear(x, x.asked))
+
+    async def hear(self, x: Exchange, question: Request) -> Heard:
+        """The answer to `question`, its body as it is; a page that is taken apart comes whole."""
+        heard = await self.ask(x, as_it_is(question))
+        esi = x.rules.esi
+        if esi is None or heard.answer.status != 206:
+            return heard
+        if wanted_by(esi, x.request.path, heard.answer.fields):
+            await close(heard.answer.body)  # RFC 9110 §14.2: ranges may be ignored
+            whole = replace(question, fields=question.fields.without("range", "if-range"))
+            heard = await self.ask(x, as_it_is(whole))
+        return heard
+
+
+def as_it_is(request: Request) -> Request:
+    """`request` for the body as it is: the edge encodes it by itself."""
+    return replace(request, fields=request.fields.replaced("Accept-Encoding", "identity"))
