@@ -14,7 +14,7 @@ from control.db.database import Database, Statements
 from control.db.tables import certificates, sites
 from control.journal import Journal
 from edge.config import Site
-from edge.packs import embedded
+from edge.document.packs import embedded
 from edge.problems import Problem, Refused, problems_of
 
 

@@ -8,9 +8,22 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
+from edge.document.caching import FileTable, KeyTable, NeverTable, SlicesTable, class_rules
+from edge.document.esi import EsiTable
+from edge.document.fields import AnswerFieldsTable, RequestFieldsTable
+from edge.document.packs import Platform, embedded
+from edge.document.pages import PagesTable
+from edge.document.traffic import (
+    MOST_RULES,
+    ErrorPageTable,
+    MaintenanceTable,
+    RedirectTable,
+    RewriteTable,
+    check_redirects,
+    check_rewrites,
+    traffic_rules,
+)
 from edge.documents import read_toml
-from edge.esirules import EsiTable
-from edge.fieldtables import AnswerFieldsTable, RequestFieldsTable
 from edge.notation import (
     Address,
     Cidr,
@@ -24,22 +37,9 @@ from edge.notation import (
     Size,
     Table,
 )
-from edge.packs import Platform, embedded
-from edge.pagerules import PagesTable
 from edge.policy.rules import COMPRESSIBLE, Compression, SiteRules
 from edge.problems import Problem, Refused, problems_of
 from edge.siteorigins import Balance, Commerce, HealthCheck, OriginServer
-from edge.siterules import FileTable, KeyTable, NeverTable, SlicesTable, class_rules
-from edge.sitetraffic import (
-    MOST_RULES,
-    ErrorPageTable,
-    MaintenanceTable,
-    RedirectTable,
-    RewriteTable,
-    check_redirects,
-    check_rewrites,
-    traffic_rules,
-)
 
 
 class CacheDefaults(Table):

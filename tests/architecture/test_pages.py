@@ -14,7 +14,7 @@ import pytest
 from control.cli import main
 from control.settings import ControlSettings
 from edge.config import EdgeConfig
-from edge.packs import Pack
+from edge.document.packs import Pack
 from edge.policy.reasons import (
     FragmentReason,
     MissReason,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from control.sites import parse_site
+from edge.document.packs import bundled
 from edge.http.message import Fields, Request
-from edge.packs import bundled
 from edge.policy.classes import classify, for_all, mark
 from edge.policy.freshness import Freshness
 from edge.policy.keying import keyed

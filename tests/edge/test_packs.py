@@ -10,8 +10,8 @@ import pytest
 
 from control.sites import parse_site
 from edge.config import load_edge
-from edge.packs import PACKS, Pack, bundled, document, embedded, read
-from edge.packwords import duration, words
+from edge.document.packs import PACKS, Pack, bundled, document, embedded, read
+from edge.document.packwords import duration, words
 from edge.policy.rules import FileRule, SiteRules, TokenRule
 from edge.problems import Refused
 

@@ -16,8 +16,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from edge.document.packs import bundled
 from edge.http.cookies import MARKER
-from edge.packs import bundled
 from tests.edge.wires import Origin
 from tests.shops.scripted import Shop, shop
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from edge.packs import document
+from edge.document.packs import document
 from tests.control.planes import Control, controlling, joined
 from tests.edge.scripted import eventually, running
 

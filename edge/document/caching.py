@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from edge.document.pages import PagesTable
 from edge.notation import Many, Size, Table
-from edge.pagerules import PagesTable
 from edge.policy.patterns import Patterns
 from edge.policy.rules import ClassRules, FileRule, KeyRules, QueryRules, SliceRules
 
@@ -32,7 +32,7 @@ Country = Annotated[str, Field(pattern="^[A-Z]{2}$")]
 @cache
 def tracking_parameters() -> tuple[str, ...]:
     """The list of tracking parameters that comes along, as patterns."""
-    path = Path(__file__).parent / "data" / "tracking.toml"
+    path = Path(__file__).parents[1] / "data" / "tracking.toml"
     families = tomllib.loads(path.read_text(encoding="utf-8"))["parameters"]
     return tuple(name for names in families.values() for name in names)
 

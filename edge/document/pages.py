@@ -182,6 +182,6 @@ class PagesTable(Table):
 @cache
 def harmless_cookies() -> tuple[str, ...]:
     """The list of cookies that comes along, as patterns: analytics', advertisers', consent tools'."""
-    path = Path(__file__).parent / "data" / "cookies.toml"
+    path = Path(__file__).parents[1] / "data" / "cookies.toml"
     families = tomllib.loads(path.read_text(encoding="utf-8"))["cookies"]
     return tuple(name for names in families.values() for name in names)

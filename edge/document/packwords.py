@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from edge.packs import Pack
-from edge.pagerules import PagesTable, RouteTable
+from edge.document.packs import Pack
+from edge.document.pages import PagesTable, RouteTable
 
 SHOWN = 6  # of a list, before it is cut
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))

@@ -9,13 +9,13 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
 
+from edge.document.caching import FileTable, KeyTable, NeverTable
+from edge.document.pages import PagesTable, TokenTable
 from edge.documents import read_toml
 from edge.notation import Many, Name, Table
-from edge.pagerules import PagesTable, TokenTable
 from edge.problems import Problem, Refused, problems_of
-from edge.siterules import FileTable, KeyTable, NeverTable
 
-PACKS = Path(__file__).parent / "data" / "packs"
+PACKS = Path(__file__).parents[1] / "data" / "packs"
 FILE = "file:"
 TABLES = ("key", "never", "files", "bypass_cookies", "pages")
 T = TypeVar("T", bound=Table)

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from edge.fieldtables import (
+from edge.document.caching import Country
+from edge.document.fields import (
     AnswerFieldsTable,
     Paths,
     RequestFieldsTable,
@@ -16,6 +17,7 @@ from edge.fieldtables import (
     paths_of,
     statuses,
 )
+from edge.document.targets import redirect_target, rewrite_target
 from edge.notation import Cidr, Host, Many, Prefix, Table
 from edge.policy.endless import endless
 from edge.policy.paths import EVERY_PATH, Expression, Glob, PathPattern, covers
@@ -32,8 +34,6 @@ from edge.policy.traffic import (
 )
 from edge.policy.wording import Wording
 from edge.siteorigins import Commerce
-from edge.siterules import Country
-from edge.targets import redirect_target, rewrite_target
 
 LONGEST_TEXT = 65_536  # characters
 MOST_RULES = 2000
