@@ -276,7 +276,8 @@ class Pipeline:
                 verdict = "revalidated" if landing.revalidated else "miss"
                 outcome = _outcome(verdict, reason, origin, stored=landing.stored)
                 if not landing.stored:
-                    why_not = NotStored.PURGED if entry.content.partial else NotStored.TOO_LARGE
+                    in_parts = isinstance(entry.content, Parts)
+                    why_not = NotStored.PURGED if in_parts else NotStored.TOO_LARGE
                     outcome = replace(outcome, detail=why_not)
                 completed = stale is not None and entry.content is stale.content
                 aged = landing.revalidated or completed
