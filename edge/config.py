@@ -222,7 +222,7 @@ class StoreTable(Table):
     """The memory store."""
 
     memory: Size = Field(256 * 2**20, description="Bytes for stored answers, bookkeeping included.")
-    max_object: Size = Field(8 * 2**20, description="Larger bodies are streamed, not kept.")
+    max_object: Size = Field(8 * 2**20, description="Larger bodies are kept in slices, or passed on.")
 
     @field_validator("max_object")
     @classmethod

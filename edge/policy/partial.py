@@ -129,8 +129,8 @@ def lack(request: Request, entry: Entry, *, at_once: bool = False) -> Lack | Non
     needs = (Part(0, size - 1),) if parts is None else parts
     only = len(needs) == 1
     for part in needs:
-        gap = content.gap(part)
-        if gap is not None and not (at_once and only and content.sliced and part.first < gap.first):
+        gap = content.gap(Part(part.first, part.first) if at_once and only and content.sliced else part)
+        if gap is not None:
             return Lack(max(part.first, gap.first), gap, part, only=only)
     return None
 

@@ -30,7 +30,7 @@ _END = "\U0010ffff"
 class MemoryStore:
     """Holds stored answers; never more than `budget` bytes, bodies and bookkeeping together.
 
-    Bodies over `max_object` bytes are never kept: the pipeline streams them.
+    Bodies over `max_object` bytes are never kept whole: the pipeline slices or streams them.
     """
 
     def __init__(self, budget: int, max_object: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from dataclasses import replace
 from typing import Any
 
@@ -221,6 +222,38 @@ async def test_a_stale_film_is_validated_and_a_new_one_costs_a_slice() -> None:
     reply = await stage.ask(fields=part(f"{4 * SLICE}-{4 * SLICE + 9}"))
     assert (reply.status, reply["etag"], reply.body) == (206, '"v2"', film.body[4 * SLICE : 4 * SLICE + 10])
     assert film.sent - before == SLICE
+
+
+async def test_a_film_that_is_refreshed_behind_costs_a_slice_too() -> None:
+    film = Film(FILM, control="max-age=60, stale-while-revalidate=600")
+    stage = cinema(film)
+    seek = part(f"{5 * SLICE}-{5 * SLICE + 9}")
+    await stage.ask(fields=part("0-99"))
+    await stage.ask(fields=seek)
+    stage.sleep(61)
+    film.body, film.etag = content(len(FILM), 1), '"v2"'
+    before = film.sent
+    stale = await stage.ask(fields=seek)
+    assert (stale.verdict, stale["etag"], stale.body) == ("stale", '"v1"', FILM[5 * SLICE : 5 * SLICE + 10])
+    fresh = await stage.ask(fields=seek)
+    assert (fresh.verdict, fresh["etag"], fresh.body) == (
+        "hit",
+        '"v2"',
+        film.body[5 * SLICE : 5 * SLICE + 10],
+    )
+    assert film.sent - before == SLICE
+
+
+async def test_a_large_text_is_compressed_as_it_passes_and_its_parts_are_not() -> None:
+    text = Film(b"kopi gayo " * (SLICE // 2), kind="text/plain")
+    stage = cinema(text)
+    zipped = {"Accept-Encoding": "gzip"}
+    whole = await stage.ask(fields=zipped)
+    assert (whole["content-encoding"], whole["etag"], whole["accept-ranges"]) == ("gzip", 'W/"v1"', None)
+    assert gzip.decompress(whole.body) == text.body
+    ranged = await stage.ask(fields={**part(f"{SLICE}-{SLICE + 9}"), **zipped})
+    assert (ranged.verdict, ranged["content-encoding"], ranged["etag"]) == ("hit", None, '"v1"')
+    assert ranged.body == text.body[SLICE : SLICE + 10]
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,18 @@ from edge.policy.partial import (
     arrival,
     as_whole,
     asks,
+    is_sliced,
     lack,
     named_by,
     rest_of,
     same_version,
+    to_ask,
     to_fetch,
     validator,
 )
+from edge.policy.patterns import Patterns
 from edge.policy.reasons import MissReason, PassReason, RevalidateReason
+from edge.policy.rules import SliceRules
 from tests.edge.policy.made import RULES, fields, stored
 from tests.edge.stage import make_request
 
@@ -223,3 +227,55 @@ def test_what_is_fetched_holds_what_lacks_and_nothing_that_is_here(
     else:
         assert part.last >= min(lacks.want.last, lacks.gap.last)
         assert part.last - lacks.want.last < slice_size
+
+
+def test_a_body_in_slices_begins_with_what_is_here() -> None:
+    film = replace(in_parts(Part(2, 4)), content=Held(10, (Part(2, 4),), sliced=True))
+    assert decided(film, range="bytes=3-") == Hit(film)
+    assert decided(film) == Complete(film, Lack(0, Part(0, 1), Part(0, 9)))
+    assert decided(film, range="bytes=3-", cache_control="only-if-cached") == Unavailable()
+    assert decided(film, range="bytes=2-3,7-8") == Pass(PassReason.RANGE)
+    assert lack(make_request(fields={"Range": "bytes=3-"}), film) == Lack(5, Part(5, 9), Part(3, 9))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "bytes=0-9"),
+        ({"Range": "bytes=0-"}, "bytes=0-9"),
+        ({"Range": "bytes=25-27"}, "bytes=20-29"),
+        ({"Range": "bytes=5-99"}, "bytes=0-9"),
+        ({"Range": "bytes=-5"}, "bytes=-5"),
+        ({"Range": "bytes=0-1,30-31"}, "bytes=0-1,30-31"),
+    ],
+)
+def test_what_is_known_to_be_large_is_asked_for_in_slices(asked: dict[str, str], said: str) -> None:
+    known = SliceRules(size=10, known=Patterns(("/p/*",)))
+    request = make_request(fields=asked)
+    assert to_ask(request, None, None, known).fields.get("range") == said
+    assert to_ask(request, None, None, SliceRules(size=10)).fields.get("range") == named_by(
+        request
+    ).fields.get("range")
+
+
+@pytest.mark.parametrize(
+    ("rules", "size", "sliced"),
+    [
+        (SliceRules(), 1001, True),
+        (SliceRules(), 1000, False),
+        (SliceRules(over=2000), 1500, False),
+        (SliceRules(over=500), 501, True),
+        (SliceRules(learn=False), 10**9, False),
+        (SliceRules(size=100, learn=False, known=Patterns(("/p/*",))), 101, True),
+        (SliceRules(size=100, learn=False, known=Patterns(("/q/*",))), 101, False),
+    ],
+)
+def test_which_bodies_are_sliced(rules: SliceRules, size: int, sliced: bool) -> None:
+    assert is_sliced("/p/1", size, rules, 1000) is sliced
+
+
+def test_a_stale_body_in_slices_is_asked_about_by_the_slice_that_is_wanted() -> None:
+    film = replace(in_parts(Part(2, 4)), content=Held(100, (Part(2, 4),), sliced=True))
+    question = to_ask(make_request(fields={"Range": "bytes=57-"}), film, None, SliceRules(size=10))
+    assert (question.fields.get("if-none-match"), question.fields.get("range")) == ('"v1"', "bytes=50-59")
+    assert to_ask(make_request(), FIRST_HALF, None, SliceRules()).fields.get("range") is None
