@@ -129,9 +129,9 @@ class PagesTable(Table):
         "nothing. A lifetime that is meant for caches alone keeps them from seeing purges.",
     )
     outdate: bool = Field(
-        False,
-        description="Whether a form sent to a page's address outdates the page (RFC 9111 §4.4), as it does "
-        "elsewhere: baskets' forms go to products' pages, and change nothing in them.",
+        True,
+        description="Whether a form that was taken outdates the page at its address and the one it leads to, "
+        "as RFC 9111 §4.4 demands; false for a shop whose baskets' forms change nothing in its pages.",
     )
     mark: bool = Field(
         False,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import http_sf
 
 from edge.http.lists import members, names, unquote
+from edge.http.remembered import remembered
 
 FOREVER = 2**31  # RFC 9111 §1.2.2: what a larger number means
 Pair = tuple[str, str | None]
@@ -80,13 +80,13 @@ def _pairs(value: str) -> Iterable[Pair]:
     return seen.items()
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def parse_response(value: str) -> ResponseDirectives:
     """The directives of a response's Cache-Control. Unknown ones are ignored; never raises."""
     return _response(_pairs(value))
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def parse_request(value: str) -> RequestDirectives:
     """The directives of a request's Cache-Control. Unknown and malformed ones are ignored; never raises."""
     given = dict(_pairs(value))
@@ -105,7 +105,7 @@ def parse_request(value: str) -> RequestDirectives:
     )
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def parse_targeted(value: str) -> ResponseDirectives | None:
     """The directives of a targeted field; None if it must be ignored: empty or malformed (RFC 9213 §2.1)."""
     try:

@@ -7,6 +7,8 @@ from calendar import timegm
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from edge.http.remembered import remembered
+
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTH = {name.lower(): number for number, name in enumerate(MONTHS, 1)}
@@ -27,7 +29,7 @@ _THIS_CENTURY = 2000
 _PIVOT = 2076  # §5.6.7: a two-digit year that seems more than 50 years ahead is in the past
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def parse_date(text: str) -> int | None:
     """Seconds since the epoch, or None if `text` is none of the three forms.
 

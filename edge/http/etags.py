@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+
+from edge.http.remembered import remembered
 
 _ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _LIST = re.compile(r'[ \t]*(?:(W/)?"([\x21\x23-\x7e\x80-\xff]*)")?[ \t]*(?:,|\Z)')
@@ -29,14 +30,14 @@ class ETag:
         return self.tag == other.tag
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def parse_etag(text: str | None) -> ETag | None:
     """One entity tag, or None if `text` is malformed."""
     match = _ETAG.fullmatch(text) if text is not None else None
     return ETag(match.group(2), match.group(1) is not None) if match is not None else None
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def parse_etags(text: str) -> tuple[ETag, ...] | None:
     """The tags of If-None-Match or If-Match, up to the first malformed member; None for `*`."""
     if text.strip(" \t") == "*":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from edge.http.lists import unquote
+from edge.http.remembered import remembered
 
 _TARGET = re.compile(r"[ \t,]*<([^<>\"\s]*)>")
 _PARAMETER = re.compile(
@@ -28,7 +28,7 @@ class Link:
     text: str
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def links(value: str) -> tuple[Link, ...]:
     """The links of a field line, up to the first that is malformed."""
     found: list[Link] = []

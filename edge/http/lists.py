@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+
+from edge.http.remembered import remembered
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -20,7 +21,7 @@ def members(value: str) -> list[str]:
     return [member for part in _MEMBER.findall(value) if (member := part.strip(" \t"))]
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def names(value: str) -> tuple[str, ...]:
     """A list of field names or other tokens, in lower case."""
     return tuple(member.lower() for member in members(value))

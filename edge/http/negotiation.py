@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from edge.http.lists import members
+from edge.http.remembered import remembered
 
 _QUALITY = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def preferences(value: str) -> tuple[tuple[str, float], ...]:
     """(lower-case name, quality) of each member in order; a malformed quality counts as 0.
 
@@ -50,7 +50,7 @@ def acceptable(value: str | None, coding: str) -> float:
     return 1.0 if coding == "identity" else 0.0
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def choose_encoding(value: str | None, offers: tuple[str, ...]) -> str | None:
     """The best of `offers` (in our order of preference) that the client accepts, or None for identity.
 
@@ -74,14 +74,14 @@ def _explicit(value: str, coding: str) -> float:
     return next((quality for name, quality in preferences(value) if name == coding), 0.0)
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def normal_languages(value: str) -> str:
     """Accept-Language with white space, case and the order of equals taken away; `q=0` kept."""
     ranked = sorted(preferences(value), key=lambda pair: (-pair[1], pair[0]))
     return ",".join(name if quality == 1.0 else f"{name};q={quality:g}" for name, quality in ranked)
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def favourite_language(value: str) -> str | None:
     """The one language that `value` ranks above all others, or None if there is no single one."""
     ranked = sorted(preferences(value), key=lambda pair: -pair[1])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import unquote
 
 from edge.http.cache_control import ResponseDirectives
@@ -16,6 +15,7 @@ from edge.http.cookies import MARKER, cookies, set_cookies
 from edge.http.dates import parse_date
 from edge.http.message import Fields, Line, Request
 from edge.http.queries import parameter_names
+from edge.http.remembered import remembered
 from edge.policy.freshness import TARGETED, explicit_lifetime, governing
 from edge.policy.patterns import Patterns
 from edge.policy.reasons import NotStored
@@ -83,7 +83,7 @@ def not_a_browsers(fields: Fields, key_fields: tuple[str, ...], types: Patterns)
     return None
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _is_passing(name: str) -> bool:
     return name.startswith(("sec-", *_PASSING))
 

@@ -135,7 +135,7 @@ class PageRules:
     visitors are personal then, whatever the shop's opaque session cookie says. `ignore_cookies` say nothing
     of a visitor. `marking_*` are safe requests that mark all the same, `sparing_*` unsafe ones that do not; a
     mark lasts `mark_seconds`. Only answers of `types` are pages. `outdate`: a form sent to a page's address
-    outdates it (RFC 9111 §4.4), which a basket's form would do at every sale. `browsers` is the Cache-Control
+    outdates it (RFC 9111 §4.4). `browsers` is the Cache-Control
     that visitors get with pages; None: the shop's.
     """
 
@@ -152,7 +152,7 @@ class PageRules:
     marking_query: Patterns = NOTHING
     sparing_paths: Patterns = NOTHING
     sparing_query: Patterns = NOTHING
-    outdate: bool = False
+    outdate: bool = True
     browsers: str | None = None
 
 

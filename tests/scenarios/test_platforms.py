@@ -211,11 +211,12 @@ async def test_a_day_in_the_shop(platform: str, node: Node, session: aiohttp.Cli
         for target in ways.files:
             assert (await budi.get(target)).hit, target
 
-    # Who is nobody in particular sees what he always saw, and nobody got another's cookie.
+    # Who is nobody in particular sees what he always saw, and nobody got another's cookie. What forms
+    # outdated (RFC 9111 §4.4) is fetched once for all.
     for target in (*ways.pages, *ways.files):
         for visitor in (citra, dewi):
             page = await visitor.get(target)
-            assert page.hit, (target, page.cache)
+            assert page.hit or (visitor is citra and target in ways.pages), (target, page.cache)
             assert "Hello ." in page.text or target in ways.files
     states = {"1", "0f", "cart-filled", "logged-in"}  # cookies of these values are nobody's own
     owned = [set(visitor.got) - states for visitor in (ani, budi, citra, dewi, eka)]
