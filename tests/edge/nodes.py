@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from edge.__main__ import Running, running
+from edge.__main__ import running
 from edge.config import EdgeConfig, parse_edge
+from edge.running import Running
 from tests.edge.wires import Reply, read_reply, talk
 
 HOST = "shop.test"

@@ -332,7 +332,7 @@ async def test_an_entry_that_leaves_the_store_takes_its_bytes_along() -> None:
 
 
 async def test_memos_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.__main__.MEMOS", 10)
+    monkeypatch.setattr("edge.wiring.MEMOS", 10)
     async with stage() as (edge, behind, line):
         for number in range(40):
             await warm(line, head_of(f"/picture?n={number}"))

@@ -1,0 +1,173 @@
+"""The parts of a node, built and connected. Wiring only."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from edge.agent import Agent
+from edge.checkpoint import Checkpoint
+from edge.config import EdgeConfig
+from edge.front import IDENTITY, Front
+from edge.guard.gate import Gate
+from edge.http.message import Client
+from edge.identity import Identity
+from edge.ids import Ids
+from edge.journal import Reader
+from edge.lane import MEMOS, Lane, Place
+from edge.listeners import Listeners
+from edge.memo import Memos
+from edge.node import Node
+from edge.pipeline import Pipeline
+from edge.policy.paths import covers
+from edge.relay import Relay
+from edge.running import Running
+from edge.server import Listener
+from edge.sites import Sites
+from edge.store.memory import MemoryStore
+from edge.tasks import Tasks
+from edge.telemetry import Telemetry
+from edge.tls import Certificates
+from edge.transform.compress import Compressor
+from edge.upstream.backends import Backends
+from edge.upstream.fetch import Origins
+from geo.lookup import Database
+
+CERTIFICATE_SECONDS = 5.0
+
+
+class SystemClock:
+    """The machine's clocks (edge.clock.Clock)."""
+
+    wall = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
+
+
+def build(config: EdgeConfig, identity: Identity | None, database: Database) -> Running:
+    """A node that does not listen yet."""
+    clock, tasks = SystemClock(), Tasks()
+    sites = Sites(config.sites)
+    backends = Backends(sites, _mutual(identity))
+    origins = Origins(backends, clock.monotonic)
+    store = MemoryStore(config.store.memory, config.store.max_object)
+    pipeline = Pipeline(
+        sites=sites.rules,
+        store=store,
+        upstream=origins,
+        clock=clock,
+        compress=Compressor(),
+        on_background=tasks.start,
+        position=lambda: node.position,
+        random=secrets.token_bytes,
+        identity=IDENTITY,
+    )
+    telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received, pipeline.counts)
+    found = partial(_found, database)
+    node = Node(sites, pipeline, Certificates(), lambda: edge.figures(), locate=found)
+    if identity is not None and config.control is not None:
+        node.fetch_certificate = _certificates_from(config.control.url, identity)
+        node.keys = Path(config.state) / "certificates"
+    relay = Relay(sites, backends, IDENTITY, lambda: secrets.token_bytes(4))
+    gate, new_id = Gate(config, clock.monotonic), Ids(secrets.token_hex(6))
+    lanes = {scheme: Lane(store, gate, new_id, MEMOS) for scheme in ("http", "https")}
+    memos = Memos(
+        lanes=lanes,
+        store=store,
+        sites=sites,
+        telemetry=telemetry,
+        access_log=lambda: edge.access_log,
+    )
+    front = Front(
+        gate=gate,
+        answer=pipeline.handle,
+        relay=relay,
+        finished=lambda finished: edge.write_log(finished),
+        clock=clock,
+        new_id=new_id,
+        locate=_locate(sites, found),
+        ready=lambda: edge.ready(),
+        keep=memos.keep,
+    )
+    listeners = Listeners(
+        lambda scheme: Listener(front.handle, front.refuse, gate, scheme, lanes[scheme], _place(database)),
+        node.certificates.context,
+        config.limits.head_timeout,
+    )
+    edge = Running(config, node, front, listeners, telemetry, relay, backends, store, tasks, lanes)
+    if identity is not None and config.control is not None:
+        edge.agent = _agent(config, identity, node, clock)
+    return edge
+
+
+def _agent(config: EdgeConfig, identity: Identity, node: Node, clock: SystemClock) -> Agent:
+    assert config.control is not None
+    return Agent(
+        url=config.control.url,
+        context=identity.client_context(),
+        reader=Reader.of(identity.journal_key),
+        applies=node,
+        checkpoint=Checkpoint(Path(config.state)),
+        version=version("tepi"),
+        monotonic=clock.monotonic,
+        jitter=random.random,
+    )
+
+
+def _mutual(identity: Identity | None) -> Callable[[], Any]:
+    """The node's own TLS towards the commerce origin, made once."""
+    context = None if identity is None else identity.client_context()
+    return lambda: context
+
+
+def _locate(sites: Sites, found: Callable[[str], Client]) -> Callable[[str, str, str], Client | None]:
+    """Where a client is, looked up only where a rule depends on it or the origin is told."""
+
+    def locate(address: str, host: str, path: str) -> Client | None:
+        rules = sites.rules(host)
+        if rules is None:
+            return None
+        prefix = rules.commerce_prefix
+        if not rules.by_country and (prefix is None or not covers(prefix, path)):
+            return None
+        return found(address)
+
+    return locate
+
+
+def _place(database: Database) -> Callable[[str], Place]:
+    def place(address: str) -> Place:
+        location = database.find(address)
+        return location.country, location.asn
+
+    return place
+
+
+def _found(database: Database, address: str) -> Client:
+    location = database.find(address)
+    return Client(address, country=location.country, asn=location.asn)
+
+
+def _certificates_from(url: str, identity: Identity) -> Callable[[str], Any]:
+    context = identity.client_context()
+
+    async def fetch(name: str) -> Mapping[str, str]:
+        timeout = aiohttp.ClientTimeout(total=CERTIFICATE_SECONDS)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session,
+                session.get(f"{url}/node/v1/certificates/{name}", ssl=context) as response,
+            ):
+                material: Mapping[str, str] = await response.json()
+                return material
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ValueError(f"control did not hand it out: {error or 'no answer in time'}") from error
+
+    return fetch
