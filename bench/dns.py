@@ -70,7 +70,7 @@ class Result:
 
 def responder() -> Responder:
     """What Tepi answers from."""
-    return Responder(ZONE, frozenset({NAME}), Fleet(NODES), open_database())
+    return Responder((ZONE,), frozenset({NAME}), Fleet(NODES), open_database())
 
 
 def questions(count: int) -> list[bytes]:
@@ -271,7 +271,7 @@ def serve(port: int) -> None:
 def without_sockets(packets: list[bytes]) -> dict[str, float]:
     """Look-ups and answers a second in this process, no wire between."""
     to = responder()
-    database = to.lookup
+    database = to.steering.lookup
     addresses = [str(ipaddress.IPv4Address(packet[-3:] + b"\0")) for packet in packets]
     began = time.process_time()
     for address in addresses:

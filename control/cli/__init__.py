@@ -19,6 +19,7 @@ VERBS = {
     "purge": "control.cli.purge",
     "explain": "control.cli.explain",
     "where": "control.cli.where",
+    "zone": "control.cli.zone",
     "config": "control.cli.config",
     "geo": "control.cli.geo",
 }

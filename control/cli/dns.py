@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
+import secrets
+import signal
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,19 +19,27 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import ValidationError
 
 from control.cli.process import logging_to_stderr, stop_signal, stops_with_a_sentence
+from control.cli.zone import load_zones
 from edge.agent import Agent
 from edge.checkpoint import Checkpoint
 from edge.documents import read_toml
 from edge.identity import obtain
 from edge.journal import Document, Event, Reader, Snapshot
-from edge.problems import Refused, problems_of
-from geo.dns.answer import Responder
+from edge.problems import Problem, Refused, problems_of
+from edge.secrets import resolve
+from geo.dns.answer import Flattened, Manners, Responder
+from geo.dns.cookies import SECRET_SIZE, Cookies
+from geo.dns.flatten import Flattener, targets
 from geo.dns.metrics import Metrics
 from geo.dns.probe import Prober, with_health
+from geo.dns.rates import Rates
 from geo.dns.server import Server, TcpLimits
 from geo.dns.settings import DnsSettings, split_address
+from geo.dns.zonefile import BadZone
 from geo.fleet import Fleet, Health, Node, Place
 from geo.lookup import Lookup, open_database
+
+log = logging.getLogger("tepi.dns")
 
 CONTROL_AWAY = 5.0  # seconds without control after which the node's own probes decide
 
@@ -115,10 +125,8 @@ class Names:
         self._server.use(self._server.responder.with_fleet(self._fleet))
 
     def _rebuild(self) -> None:
-        now = self._server.responder
         hosts = frozenset[str]().union(*self._sites.values())
-        zone = replace(now.zone, serial=now.zone.serial + 1)
-        self._server.use(Responder(zone, hosts, self._fleet, now.lookup))
+        self._server.use(self._server.responder.with_hosts(hosts, self._fleet))
 
 
 def _health(word: str) -> Health:
@@ -141,7 +149,7 @@ def command(path: Path) -> None:
         settings = _load(path)
         logging_to_stderr()
         with open_database(settings.geo_database) as database:
-            uvloop.run(_serve(settings, database))
+            uvloop.run(_serve(settings, database, path))
 
 
 def _load(path: Path) -> DnsSettings:
@@ -151,22 +159,69 @@ def _load(path: Path) -> DnsSettings:
         raise Refused(problems_of(error, DnsSettings)) from None
 
 
-async def _serve(settings: DnsSettings, database: Lookup) -> None:
-    registry = CollectorRegistry()
+def _manners(settings: DnsSettings) -> Manners:
+    """How replies are made. Raises Refused, NoSecret."""
+    made = []
+    for number, reference in enumerate(settings.cookie_secrets):
+        try:
+            made.append(bytes.fromhex(resolve(reference)))
+            Cookies(tuple(made))
+        except ValueError:
+            expected = f"{2 * SECRET_SIZE} hex digits behind it"
+            raise Refused([Problem(f"cookie_secrets.{number}", reference, expected)]) from None
+    return Manners(
+        subnet=settings.client_subnet,
+        nsid=settings.nsid.encode(),
+        amplification=settings.amplification,
+        cookies=Cookies(tuple(made) or (secrets.token_bytes(SECRET_SIZE),)),
+        idle=settings.tcp_idle,
+    )
+
+
+def _server(settings: DnsSettings, database: Lookup, metrics: Metrics) -> Server:
     responder = Responder(
-        settings.zone_value(int(time.time())),
+        load_zones(settings, int(time.time())),
         frozenset(settings.hosts),
         settings.fleet_value(),
         database,
+        manners=_manners(settings),
     )
-    server = Server(
+    limit = settings.rate_limit
+    return Server(
         responder,
         settings.listeners(),
-        limits=TcpLimits(settings.tcp_connections, settings.tcp_idle),
-        observe=Metrics(registry).observe,
+        limits=TcpLimits(settings.tcp_connections, settings.tcp_idle, settings.tcp_of_one),
+        rates=Rates(limit, settings.rate_slip, secrets.token_bytes(16)) if limit else None,
+        observe=metrics.observe,
+        limited=metrics.limited,
     )
+
+
+def _read_again(path: Path, server: Server, flattener: Flattener) -> None:
+    """Zone files anew; where one is bad, all stays as it was."""
+    try:
+        zones = load_zones(_load(path), int(time.time()))
+    except (BadZone, Refused) as error:
+        log.error("zones stay as they were: %s", error)
+        return
+    server.use(server.responder.with_zones(zones))
+    flattener.watch(targets(server.responder))
+    log.info("zones read again")
+
+
+async def _serve(settings: DnsSettings, database: Lookup, path: Path) -> None:
+    registry = CollectorRegistry()
+    server = _server(settings, database, Metrics(registry))
+    responder = server.responder
+
+    def flattened(found: Flattened) -> None:
+        server.use(server.responder.with_flattened(found))
+
+    flattener = Flattener(settings.resolver, flattened)
+    flattener.watch(targets(responder))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _read_again, path, server, flattener)
     agent: Agent | None = None
-    tasks: list[asyncio.Task[None]] = []
+    tasks = [asyncio.create_task(flattener.run())]
     if settings.control is not None:
         prober = Prober(settings.probe, settings.probe_port, lambda health: names.probes_found(health))
         names = Names(server, prober)

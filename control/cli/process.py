@@ -20,6 +20,7 @@ from edge.listeners import AddressTaken
 from edge.problems import Refused
 from edge.secrets import NoSecret
 from geo.dns.server import CannotListen
+from geo.dns.zonefile import BadZone
 from geo.lookup import BadDatabase
 from origin.registry import BrokenPlugin
 
@@ -64,7 +65,7 @@ def stops_with_a_sentence() -> Iterator[None]:
     try:
         yield
     except (
-        Refused, BadDatabase, AddressTaken, CannotListen, NoSecret, JoinRefused, BrokenPlugin,
+        Refused, BadDatabase, AddressTaken, CannotListen, NoSecret, JoinRefused, BrokenPlugin, BadZone,
     ) as error:  # fmt: skip
         _stop(str(error))
     except OSError as error:

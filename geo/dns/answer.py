@@ -1,39 +1,59 @@
 """Query bytes -> reply bytes, without a socket: parse, decide, render.
 
-A Responder is one immutable state of zone, hosts, fleet and database. A change makes another, and the
+A Responder is one immutable state of zones, hosts, fleet and database. A change makes another, and the
 server takes that for its next packet.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import assert_never
 
-from geo.dns.message import CLASS_IN, Query, Rcode, Record, Refusal, Subnet, Type, parse, render, reply_limit
-from geo.dns.names import Kind, Names, apex_records
-from geo.dns.zone import Zone
-from geo.fleet import Fleet, Node
-from geo.lookup import Location, Lookup
-from geo.nearest import KEY_OCTETS, Equals, bucket, position, rank
+from geo.dns.cookies import Cookies
+from geo.dns.edns import COOKIE as COOKIE_OPTION
+from geo.dns.edns import KEEPALIVE, NSID, Edns, option
+from geo.dns.message import CLASS_IN, Query, Rcode, Record, Refusal, Type, parse, render, reply_limit
+from geo.dns.names import Delegated, Missing, Name, Names, Outside, owned
+from geo.dns.steering import Client, Steering, packed_address
+from geo.dns.zone import Zone, parents
+from geo.fleet import Fleet
+from geo.lookup import Lookup
 
-MOST_MEMOS = 100_000
-VERSION_OF = {1: 4, 2: 6}  # address family (RFC 7871 §6) -> IP version
 FIRST_META_TYPE = 128  # from here on QTYPEs ask for no stored data (RFC 6895 §3.1)
 INSTEAD_OF_ANY = b"\x07RFC8482\x00"  # HINFO's two strings (RFC 8482 §4.2)
+MOST_LINKS = 8  # of CNAME and ALIAS, followed for one question
+ALPN, IPV4HINT, IPV6HINT = 1, 4, 6  # SvcParamKeys (RFC 9460 §14.3.2)
 
-Point = tuple[float, float] | None
+Flattened = Mapping[tuple[bytes, int], tuple[Record, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How replies are made, whatever is asked.
+
+    `subnet`: whether client subnets are used and answered (RFC 7871). `nsid`: who answered (RFC 5001).
+    `amplification`: octets of a UDP reply for each of its query's, unless a cookie proves the sender.
+    `idle`: the seconds that TCP clients are told (RFC 7828).
+    """
+
+    subnet: bool = True
+    nsid: bytes = b""
+    amplification: float = 12.0
+    cookies: Cookies | None = None
+    idle: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes on the wire, and what metrics want to know of it."""
+    """What goes on the wire, and what metrics want to know of it. `proven`: the sender's address is his."""
 
     wire: bytes
     type: int
     rcode: Rcode
     node: str | None = None
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,83 +69,153 @@ class Decision:
     node: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    """Whom an answer is for: the place that decides, the network that tells equals apart, its range."""
-
-    point: Point
-    network: bytes
-    prefix: int
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """The data of an answer with nodes, the best first, and the name of that one."""
-
-    data: tuple[bytes, ...]
-    node: str
-
-
 REFUSED = Decision(Rcode.REFUSED, authoritative=False)
 FORMAT_ERROR = Decision(Rcode.FORMERR, authoritative=False)
 NOT_IMPLEMENTED = Decision(Rcode.NOTIMP, authoritative=False)
-NO_NODE = Decision(Rcode.SERVFAIL, authoritative=False)
+FAILED = Decision(Rcode.SERVFAIL, authoritative=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A zone and its names."""
+
+    zone: Zone
+    names: Names
+
+
+class Asked:
+    """One question on its way: what is asked for, and the client, looked up once it matters."""
+
+    def __init__(self, kind: int, query: Query, source: str, steering: Steering, *, subnet: bool) -> None:
+        self.kind = kind
+        self._query = query
+        self._source = source
+        self._steering = steering
+        self._subnet = subnet
+
+    @cached_property
+    def client(self) -> Client:
+        """Whom the answer is for."""
+        edns = self._query.edns
+        return self._steering.client(edns.subnet if edns and self._subnet else None, self._source)
 
 
 class Responder:
-    """Answers for one zone: its own records, and for the hosts in it the nearest nodes of `fleet`.
+    """Answers for zones: their own records, and for the hosts in them the nearest nodes of `fleet`.
 
-    `hosts` are sites' host names; those outside the zone are not answered for, `*.name` matches as in
-    RFC 4592, and `*` is every name of the zone.
+    `hosts` are sites' host names; those outside the zones are not answered for, `*.name` matches as in
+    RFC 4592, and `*` is every name of every zone. `flattened` has the addresses of names elsewhere to which
+    ALIAS records lead.
     """
 
-    def __init__(self, zone: Zone, hosts: frozenset[str], fleet: Fleet, lookup: Lookup) -> None:
-        self._assemble(zone, hosts, fleet, lookup, Names(zone, hosts))
+    def __init__(
+        self,
+        zones: Iterable[Zone],
+        hosts: frozenset[str],
+        fleet: Fleet,
+        lookup: Lookup,
+        *,
+        manners: Manners = Manners(),
+        flattened: Flattened | None = None,
+    ) -> None:
+        self.zones = tuple(zones)
+        self.hosts = hosts
+        self.manners = manners
+        self.flattened: Flattened = flattened or {}
+        self.steering = Steering(fleet, lookup)
+        areas = (Area(zone, Names(zone, hosts)) for zone in self.zones)
+        self.areas = {area.names.apex: area for area in areas}
+
+    @property
+    def fleet(self) -> Fleet:
+        """The nodes that are answered with."""
+        return self.steering.fleet
 
     def with_fleet(self, fleet: Fleet) -> Responder:
         """The same with another fleet. Costs by the size of the fleet, not by the number of hosts."""
-        other = object.__new__(Responder)
-        other._assemble(self.zone, self.hosts, fleet, self.lookup, self._names)
+        other = self._copy()
+        other.steering = Steering(fleet, self.steering.lookup)
         return other
 
-    def _assemble(
-        self, zone: Zone, hosts: frozenset[str], fleet: Fleet, lookup: Lookup, names: Names
-    ) -> None:
-        self.zone = zone
-        self.hosts = hosts
-        self.fleet = fleet
-        self.lookup = lookup
-        self._names = names
-        self._apex = apex_records(zone)
-        self._data = {node.name: _node_data(node) for node in fleet.nodes}
-        self._is_split = len(fleet.nodes) > 1
-        # Memos of pure functions; forgotten whole when full, so that they stay bounded.
-        self._groups: dict[tuple[Point, int], Equals | None] = {}
-        self._chosen: dict[tuple[Point, int, int], Addresses] = {}
+    def with_hosts(self, hosts: frozenset[str], fleet: Fleet) -> Responder:
+        """The same with other hosts and another fleet, serials raised."""
+        zones = (replace(zone, serial=zone.serial + 1) for zone in self.zones)
+        return Responder(
+            zones, hosts, fleet, self.steering.lookup, manners=self.manners, flattened=self.flattened
+        )
 
-    def reply(self, wire: bytes, source: str, *, stream: bool = False) -> Reply | None:
-        """The reply to the packet `wire` from the address `source`; None where silence is right."""
+    def with_zones(self, zones: Iterable[Zone]) -> Responder:
+        """The same with other zones, whose serials are not lower than before."""
+        before = {zone.name: zone.serial for zone in self.zones}
+        later = (replace(zone, serial=max(zone.serial, before.get(zone.name, 0) + 1)) for zone in zones)
+        return Responder(
+            later,
+            self.hosts,
+            self.fleet,
+            self.steering.lookup,
+            manners=self.manners,
+            flattened=self.flattened,
+        )
+
+    def with_flattened(self, flattened: Flattened) -> Responder:
+        """The same with other addresses behind ALIAS records."""
+        other = self._copy()
+        other.flattened = flattened
+        return other
+
+    def _copy(self) -> Responder:
+        other = object.__new__(Responder)
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def reply(
+        self, wire: bytes, source: str, *, stream: bool = False, now: int = 0, slip: bool = False
+    ) -> Reply | None:
+        """The reply to the packet `wire` from the address `source`; None where silence is right.
+
+        `now` is in seconds since 1970, for cookies. With `slip` the reply has no records, and says so (TC).
+        """
         query = parse(wire)
         match query:
             case None:
                 return None
             case Refusal():
-                limit = reply_limit(query.edns, stream=stream)
+                decision = replace(REFUSED, rcode=query.rcode)
                 kind = 0 if query.question is None else query.question.type
-                return Reply(render(query, query.rcode, limit=limit), kind, query.rcode)
             case Query():
                 decision = self.decide(query, source)
-                reply = render(
-                    query,
-                    decision.rcode,
-                    sections=(decision.answer, decision.authority, decision.additional),
-                    authoritative=decision.authoritative,
-                    scope=decision.scope,
-                    limit=reply_limit(query.edns, stream=stream),
-                )
-                return Reply(reply, query.question.type, decision.rcode, decision.node)
+                kind = query.question.type
             case unreachable:
                 assert_never(unreachable)
+        options, proven = self._options(query.edns, source, now, stream=stream)
+        limit = reply_limit(query.edns, stream=stream)
+        if not proven:
+            limit = 0 if slip else min(limit, int(len(wire) * self.manners.amplification))
+        reply = render(
+            query,
+            decision.rcode,
+            sections=(decision.answer, decision.authority, decision.additional),
+            authoritative=decision.authoritative,
+            scope=decision.scope if self.manners.subnet else None,
+            options=options,
+            limit=limit,
+        )
+        return Reply(reply, kind, decision.rcode, decision.node, proven)
+
+    def _options(self, edns: Edns | None, source: str, now: int, *, stream: bool) -> tuple[bytes, bool]:
+        """The options beside the client subnet, and whether the sender's address is proven."""
+        if edns is None or edns.version:
+            return b"", stream
+        manners, made, proven = self.manners, b"", stream
+        if edns.cookie is not None and manners.cookies is not None:
+            cookie, good = manners.cookies.answer(edns.cookie, packed_address(source), now)
+            made += option(COOKIE_OPTION, cookie)
+            proven = proven or good
+        if edns.nsid and manners.nsid:
+            made += option(NSID, manners.nsid)
+        if edns.keepalive and stream:
+            made += option(KEEPALIVE, min(int(manners.idle * 10), 0xFFFF).to_bytes(2))
+        return made, proven
 
     def decide(self, query: Query, source: str) -> Decision:
         """What `query` from `source` is answered (RFC 1034 §4.3.2)."""
@@ -136,115 +226,122 @@ class Responder:
             return FORMAT_ERROR
         if FIRST_META_TYPE <= question.type < Type.ANY:
             return NOT_IMPLEMENTED
-        kind = self._names.kind(question.key)
-        if kind is Kind.OUTSIDE:
+        area = self._area(question.key, question.type)
+        if area is None:
             return REFUSED
-        if kind is Kind.MISSING:
-            return Decision(Rcode.NXDOMAIN, authority=(self._apex.negative,))
-        if question.type == Type.ANY:
-            return self._instead_of_any(question.key)
-        if kind is Kind.HOST and question.type in (Type.A, Type.AAAA):
-            return self._nodes(query, source)
-        return self._stored(question.key, question.type)
+        asked = Asked(question.type, query, source, self.steering, subnet=self.manners.subnet)
+        return self._resolve(area, question.key, asked, MOST_LINKS)
 
-    def _stored(self, key: bytes, kind: int) -> Decision:
-        """The zone's own records, or "no such data" (RFC 2308 §2.2)."""
-        apex = self._apex
-        if key == self._names.apex and kind == Type.SOA:
-            return Decision(Rcode.NOERROR, (apex.soa,))
-        if key == self._names.apex and kind == Type.NS:
-            return Decision(Rcode.NOERROR, apex.ns, additional=apex.glue)
-        found = tuple(record for record in apex.glue if record.owner == key and record.type == kind)
-        return Decision(Rcode.NOERROR, found) if found else self._no_data()
+    def _area(self, key: bytes, kind: int = 0) -> Area | None:
+        """The zone that answers for `key`; above a delegation for its DS (RFC 4035 §3.1.4.1)."""
+        above = parents(key)
+        if kind == Type.DS and key in self.areas:
+            beyond = next((self.areas[name] for name in above[1:] if name in self.areas), None)
+            return beyond or self.areas[key]
+        return next((self.areas[name] for name in above if name in self.areas), None)
 
-    def _no_data(self, scope: int = 0) -> Decision:
-        return Decision(Rcode.NOERROR, authority=(self._apex.negative,), scope=scope)
+    def _resolve(self, area: Area, key: bytes, asked: Asked, links: int) -> Decision:
+        """What stands at `key`, CNAMEs followed within the zone; the last name gives the code (RFC 6604)."""
+        chain: list[Record] = []
+        while True:
+            found = area.names.find(key)
+            if isinstance(found, Delegated) and asked.kind == Type.DS and key == found.cut:
+                found = found.at
+            match found:
+                case Outside():
+                    return Decision(Rcode.NOERROR, tuple(chain))
+                case Missing():
+                    return Decision(Rcode.NXDOMAIN, tuple(chain), (area.names.negative,))
+                case Delegated():
+                    return self._referral(found, tuple(chain))
+                case Name():
+                    if asked.kind != Type.CNAME and Type.CNAME in found.sets and asked.kind != Type.ANY:
+                        chain += owned(found.sets[Type.CNAME], key)
+                        key = chain[-1].data.lower()
+                        if len(chain) <= links:
+                            continue
+                        return FAILED
+                    decision = self._at(area, key, found, asked, links)
+                    return replace(decision, answer=(*chain, *decision.answer)) if chain else decision
+                case unreachable:
+                    assert_never(unreachable)
 
-    def _instead_of_any(self, key: bytes) -> Decision:
-        record = Record(key, Type.HINFO, self.zone.stable_ttl, INSTEAD_OF_ANY)
-        return Decision(Rcode.NOERROR, (record,))
+    def _referral(self, found: Delegated, chain: tuple[Record, ...]) -> Decision:
+        """Whom to ask instead; behind a CNAME the resolver asks for that name anyway."""
+        if chain:
+            return Decision(Rcode.NOERROR, chain)
+        return Decision(
+            Rcode.NOERROR, authority=found.at.sets[Type.NS], additional=found.glue, authoritative=False
+        )
 
-    def _nodes(self, query: Query, source: str) -> Decision:
+    def _at(self, area: Area, key: bytes, name: Name, asked: Asked, links: int) -> Decision:
+        """What stands at the name itself."""
+        kind = asked.kind
+        if kind == Type.ANY:
+            record = Record(key, Type.HINFO, area.zone.stable_ttl, INSTEAD_OF_ANY)
+            return Decision(Rcode.NOERROR, (record,))
+        if kind in (Type.A, Type.AAAA):
+            if name.host:
+                return self._nodes(area, key, asked)
+            if Type.ALIAS in name.sets:
+                return self._flat(area, key, name.sets[Type.ALIAS][0], asked, links)
+        if kind == Type.HTTPS and name.host and area.zone.alpn and kind not in name.sets:
+            return self._service(area, key, asked)
+        if kind == Type.ALIAS or kind not in name.sets:
+            return _no_data(area)
+        glue = area.names.servers if kind == Type.NS and key == area.names.apex else ()
+        return Decision(Rcode.NOERROR, owned(name.sets[kind], key), additional=glue)
+
+    def _nodes(self, area: Area, key: bytes, asked: Asked) -> Decision:
         """The nearest nodes' addresses of the family that is asked for."""
         if not self.fleet.nodes:
-            return NO_NODE
-        question = query.question
-        subnet = None if query.edns is None else query.edns.subnet
-        client = self._client(subnet, source)
-        group = self._group(client.point, question.type)
-        prefix = client.prefix if self._is_split else 0
-        scoped = subnet is not None and subnet.source > 0
-        if group is None:
-            return self._no_data(prefix if scoped else 0)
-        number = 0
-        if len(group.nodes) > 1:
-            prefix = max(prefix, 8 * len(client.network))
-            number = bucket(client.network)
-        chosen = self._choose(client.point, question.type, group, number)
-        scope = prefix if scoped else 0
-        records = tuple(Record(question.key, question.type, self.zone.ttl, data) for data in chosen.data)
-        return Decision(Rcode.NOERROR, records, scope=scope, node=chosen.node)
+            return FAILED
+        steered = self.steering.steer(asked.client, asked.kind, area.zone.answers)
+        scope = steered.prefix if asked.client.scoped else 0
+        if not steered.data:
+            return _no_data(area, scope)
+        records = tuple(Record(key, asked.kind, area.zone.ttl, data) for data in steered.data)
+        return Decision(Rcode.NOERROR, records, scope=scope, node=steered.node)
 
-    def _client(self, subnet: Subnet | None, source: str) -> Client:
-        """The client subnet's place; the resolver's where there is no subnet, or none knows where that is."""
-        if subnet is None or not subnet.source:
-            located = self.lookup.find(source)
-            return Client(position(located), _network(source), located.prefix)
-        located = self.lookup.find(subnet.text())
-        network = subnet.address[: KEY_OCTETS[VERSION_OF[subnet.family]]]
-        point = position(located) or position(self.lookup.find(source))
-        return Client(point, network, located.prefix)
+    def _service(self, area: Area, key: bytes, asked: Asked) -> Decision:
+        """The HTTPS record of a host: what its nodes speak, and where they are (RFC 9460 §7.1, §7.3)."""
+        if not self.fleet.nodes:
+            return FAILED
+        zone = area.zone
+        four = self.steering.steer(asked.client, Type.A, zone.answers)
+        six = self.steering.steer(asked.client, Type.AAAA, zone.answers)
+        names = b"".join(bytes((len(name),)) + name.encode() for name in zone.alpn)
+        params = ((ALPN, names), (IPV4HINT, b"".join(four.data)), (IPV6HINT, b"".join(six.data)))
+        data = b"\0\x01\0" + b"".join(option(number, value) for number, value in params if value)
+        scope = max(four.prefix, six.prefix) if asked.client.scoped else 0
+        record = Record(key, Type.HTTPS, zone.ttl, data)
+        return Decision(Rcode.NOERROR, (record,), scope=scope, node=four.node)
 
-    def _group(self, point: Point, kind: int) -> Equals | None:
-        """The nodes among which the client's network decides; None where no node has such an address."""
-        key = (point, kind)
-        if key not in self._groups:
-            if len(self._groups) >= MOST_MEMOS:
-                self._groups.clear()
-            self._groups[key] = self._first_group(point, kind)
-        return self._groups[key]
-
-    def _first_group(self, point: Point, kind: int) -> Equals | None:
-        """A is answered by the nearest node that has one; AAAA by the nearest node or not at all.
-
-        So nobody without IPv6 is left without an answer, and nobody with it is sent further than without.
-        """
-        located = None if point is None else Location(0, latitude=point[0], longitude=point[1])
-        for equals in rank(located, self.fleet):
-            able = tuple(node for node in equals.nodes if self._data[node.name][kind])
-            if able:
-                return Equals(able, equals.distance_km)
-            if kind == Type.AAAA and any(self._data[node.name][Type.A] for node in equals.nodes):
-                return None
-        return None
-
-    def _choose(self, point: Point, kind: int, group: Equals, number: int) -> Addresses:
-        key = (point, kind, number)
-        chosen = self._chosen.get(key)
-        if chosen is None:
-            if len(self._chosen) >= MOST_MEMOS:
-                self._chosen.clear()
-            chosen = self._chosen[key] = self._addresses(group.ordered(number), kind)
-        return chosen
-
-    def _addresses(self, ordered: tuple[Node, ...], kind: int) -> Addresses:
-        """The addresses of the first nodes of `ordered` that stand where its first one stands."""
-        first = ordered[0]
-        same = [node for node in ordered if node.place == first.place][: self.zone.answers]
-        return Addresses(tuple(data for node in same for data in self._data[node.name][kind]), first.name)
+    def _flat(self, area: Area, key: bytes, alias: Record, asked: Asked, links: int) -> Decision:
+        """The addresses of the name that an ALIAS leads to, as if they stood here."""
+        target = alias.data.lower()
+        elsewhere = self._area(target)
+        if links <= 0:
+            return FAILED
+        if elsewhere is None:
+            known = self.flattened.get((target, asked.kind))
+            if known is None:
+                return FAILED
+            decision = Decision(Rcode.NOERROR, known)
+        else:
+            decision = self._resolve(elsewhere, target, asked, links - 1)
+        if decision.rcode is Rcode.SERVFAIL:
+            return FAILED
+        found = tuple(
+            Record(key, record.type, min(record.ttl, alias.ttl), record.data)
+            for record in decision.answer
+            if record.type == asked.kind
+        )
+        if not found:
+            return _no_data(area, decision.scope)
+        return Decision(Rcode.NOERROR, found, scope=decision.scope, node=decision.node)
 
 
-def _node_data(node: Node) -> dict[int, tuple[bytes, ...]]:
-    """The node's addresses as record data, by type."""
-    packed = [ipaddress.ip_address(address).packed for address in node.addresses]
-    return {
-        Type.A: tuple(data for data in packed if len(data) == 4),
-        Type.AAAA: tuple(data for data in packed if len(data) == 16),
-    }
-
-
-def _network(address: str) -> bytes:
-    """The network of an address in text form as the key that tells clients apart."""
-    if ":" not in address:
-        return socket.inet_aton(address)[: KEY_OCTETS[4]]
-    return socket.inet_pton(socket.AF_INET6, address.partition("%")[0])[: KEY_OCTETS[6]]
+def _no_data(area: Area, scope: int = 0) -> Decision:
+    """ "No such data" (RFC 2308 §2.2)."""
+    return Decision(Rcode.NOERROR, authority=(area.names.negative,), scope=scope)

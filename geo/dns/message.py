@@ -1,4 +1,4 @@
-"""DNS queries off the wire, replies onto it (RFC 1035 §4, RFC 6891, RFC 7871). Values only, no decisions.
+"""DNS queries off the wire, replies onto it (RFC 1035 §4, RFC 6891). Values only, no decisions.
 
 A query is a header, one question and at most one OPT record. All else that some client may send is either
 answered by its header alone (Refusal) or not at all (None).
@@ -6,26 +6,23 @@ answered by its header alone (Refusal) or not at all (None).
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 
+from geo.dns.edns import OUR_SIZE, PAIR, BadOption, Edns, parse_opt, render_opt
+
 HEADER = Struct("!HHHHHH")
 HEADER_SIZE = 12
 FIXED = Struct("!HHIH")  # type, class, TTL, RDLENGTH (RFC 1035 §3.2.1)
-PAIR = Struct("!HH")
 
 QR, AA, TC, RD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0010
 OPCODE = 0x7800
-DO = 0x8000
 
 CLASSIC_SIZE = 512  # RFC 1035 §4.2.1
-OUR_SIZE = 1232  # RFC 9715 §3: no fragments
 MOST_ADDITIONAL = 4
 LONGEST_NAME = 255
-OPTION_SUBNET = 8
 QUESTION_POINTER = 0xC000 | HEADER_SIZE
 
 
@@ -46,13 +43,22 @@ class Type(IntEnum):
 
     A = 1
     NS = 2
+    CNAME = 5
     SOA = 6
     HINFO = 13
+    MX = 15
+    TXT = 16
     AAAA = 28
+    SRV = 33
     OPT = 41
+    DS = 43
+    SVCB = 64
+    HTTPS = 65
     IXFR = 251
     AXFR = 252
     ANY = 255
+    CAA = 257
+    ALIAS = 65401  # private use: never on the wire, it stands for addresses (PowerDNS's number)
 
 
 CLASS_IN = 1
@@ -66,33 +72,6 @@ class Question:
     key: bytes
     type: int
     cls: int
-
-
-@dataclass(frozen=True, slots=True)
-class Subnet:
-    """A client subnet (RFC 7871 §6). `address` has just the octets that `source` bits need."""
-
-    family: int
-    source: int
-    address: bytes
-
-    def text(self) -> str:
-        """The address in text form, zeros behind the prefix; empty for family 0."""
-        if self.family == 1:
-            return socket.inet_ntop(socket.AF_INET, self.address.ljust(4, b"\0"))
-        if self.family == 2:
-            return socket.inet_ntop(socket.AF_INET6, self.address.ljust(16, b"\0"))
-        return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Edns:
-    """The OPT record of a query (RFC 6891 §6.1)."""
-
-    size: int
-    version: int
-    do: bool
-    subnet: Subnet | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,53 +178,13 @@ def _additional(wire: bytes, at: int, count: int) -> Edns | None:
         if kind == Type.OPT:
             if edns is not None or wire[owner] != 0:
                 raise _Malformed
-            edns = _edns(cls, ttl, wire[end:at])
+            try:
+                edns = parse_opt(cls, ttl, wire[end:at])
+            except BadOption as flaw:
+                raise _Malformed(flaw.edns) from flaw
     if at != len(wire):
         raise _Malformed
     return edns
-
-
-def _edns(size: int, ttl: int, options: bytes) -> Edns:
-    """The OPT record (RFC 6891 §6.1.3); of a version that is not ours, just its head."""
-    version, do = ttl >> 16 & 0xFF, bool(ttl & DO)
-    if version or not options:
-        return Edns(size, version, do, None)
-    try:
-        return Edns(size, version, do, _find_subnet(options))
-    except _Malformed as flaw:
-        raise _Malformed(Edns(size, version, do, None)) from flaw
-
-
-def _find_subnet(options: bytes) -> Subnet | None:
-    """The client subnet among `options`, which must fill the record exactly."""
-    subnet = None
-    at = 0
-    while at < len(options):
-        if at + 4 > len(options):
-            raise _Malformed
-        code, length = PAIR.unpack_from(options, at)
-        at += 4 + length
-        if at > len(options):
-            raise _Malformed
-        if code == OPTION_SUBNET:
-            if subnet is not None:
-                raise _Malformed
-            subnet = _subnet(options[at - length : at])
-    return subnet
-
-
-def _subnet(option: bytes) -> Subnet:
-    """RFC 7871 §6: family, lengths and octets must agree, bits behind the prefix be zero, scope be zero."""
-    if len(option) < 4:
-        raise _Malformed
-    family, source, scope = option[0] << 8 | option[1], option[2], option[3]
-    address = option[4:]
-    longest = {0: 0, 1: 32, 2: 128}.get(family)
-    if longest is None or source > longest or scope or len(address) != (source + 7) // 8:
-        raise _Malformed
-    if source % 8 and address[-1] & (0xFF >> source % 8):
-        raise _Malformed
-    return Subnet(family, source, address)
 
 
 def render(
@@ -254,16 +193,17 @@ def render(
     *,
     sections: tuple[Iterable[Record], Iterable[Record], Iterable[Record]] = ((), (), ()),
     authoritative: bool = False,
-    scope: int = 0,
+    scope: int | None = 0,
+    options: bytes = b"",
     limit: int,
 ) -> bytes:
-    """The reply to `query`, of at most `limit` octets.
+    """The reply to `query`, of at most `limit` octets, `options` beside the client's subnet.
 
     Additional records that don't fit are left out; when others don't, the reply is truncated (TC).
     """
     question, edns = query.question, query.edns
     head = b"" if question is None else question.name + PAIR.pack(question.type, question.cls)
-    opt = b"" if edns is None else _opt(edns, rcode, scope)
+    opt = b"" if edns is None else render_opt(edns, rcode, scope, options)
     room = limit - HEADER_SIZE - len(opt)
     flags = QR | (query.flags & (OPCODE | RD | CD)) | (AA if authoritative else 0) | (rcode & 0xF)
     body = bytearray(head)
@@ -296,17 +236,6 @@ def _starts_label(name: bytes, at: int) -> bool:
     while step < at:
         step += name[step] + 1
     return step == at
-
-
-def _opt(edns: Edns, rcode: Rcode, scope: int) -> bytes:
-    """Our OPT record: the upper bits of `rcode`, version 0, DO as it came, the subnet with our scope."""
-    flags = (rcode >> 4) << 24 | (DO if edns.do else 0)
-    option = b""
-    if edns.subnet is not None:
-        subnet = edns.subnet
-        option = PAIR.pack(OPTION_SUBNET, 4 + len(subnet.address))
-        option += subnet.family.to_bytes(2) + bytes((subnet.source, scope)) + subnet.address
-    return b"\0" + FIXED.pack(Type.OPT, OUR_SIZE, flags, len(option)) + option
 
 
 def reply_limit(edns: Edns | None, *, stream: bool) -> int:

@@ -6,8 +6,9 @@ from prometheus_client import CollectorRegistry, Counter
 
 from geo.dns.answer import Reply
 from geo.dns.message import Type
+from geo.dns.rates import Verdict
 
-_TYPES = {int(kind): kind.name for kind in (Type.A, Type.AAAA, Type.NS, Type.SOA, Type.ANY)}
+_TYPES = {int(kind): kind.name for kind in Type if kind not in (Type.OPT, Type.ALIAS)}
 
 
 class Metrics:
@@ -18,6 +19,12 @@ class Metrics:
             "tepi_dns_replies",
             "Replies by type of question, response code and the node that was answered first.",
             ("type", "rcode", "node"),
+            registry=registry,
+        )
+        self._limited = Counter(
+            "tepi_dns_limited",
+            "Replies that were held back since a network got too many, by what it got instead.",
+            ("verdict",),
             registry=registry,
         )
         self._known: dict[tuple[str, int, str | None], Counter] = {}
@@ -31,3 +38,7 @@ class Metrics:
             counter = self._replies.labels(kind, reply.rcode.name, reply.node or "")
             self._known[key] = counter
         counter.inc()
+
+    def limited(self, verdict: Verdict) -> None:
+        """Counts a reply that was held back."""
+        self._limited.labels(verdict.value).inc()

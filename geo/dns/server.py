@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 import errno
 import socket
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from geo.dns.answer import Reply, Responder
+from geo.dns.rates import Rates, Verdict
+from geo.dns.steering import packed_address
 
 BIND_ATTEMPTS = 20
 BURST_OCTETS = 2**20  # of packets that may wait while a new responder is made
@@ -23,20 +27,29 @@ class CannotListen(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TcpLimits:
-    """What TCP clients may use up. `idle` is in seconds since the last whole query (RFC 7766 §6.2.3)."""
+    """What TCP clients may use up. `idle` is in seconds since the last whole query (RFC 7766 §6.2.3).
+
+    `of_one` is the most connections of one address.
+    """
 
     connections: int = 200
     idle: float = 10.0
+    of_one: int = 50
 
 
 def _ignore(_reply: Reply) -> None:
     return None
 
 
+def _ignore_limited(_verdict: Verdict) -> None:
+    return None
+
+
 class Server:
     """Answers on every address of `listen`, on UDP and TCP. `use` swaps what is answered, without a gap.
 
-    `observe` is called with each reply that was made, for metrics.
+    `observe` is called with each reply that was sent, `limited` with what became of one that `rates` held
+    back, for metrics. `clock` gives seconds since 1970.
     """
 
     def __init__(
@@ -45,12 +58,19 @@ class Server:
         listen: Sequence[Address],
         *,
         limits: TcpLimits = TcpLimits(),
+        rates: Rates | None = None,
         observe: Callable[[Reply], None] = _ignore,
+        limited: Callable[[Verdict], None] = _ignore_limited,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.responder = responder
+        self.rates = rates
+        self.limited = limited
+        self.clock = clock
         self.limits = limits
         self.observe = observe
         self.connections: dict[asyncio.BaseTransport, None] = {}
+        self.clients: Counter[str] = Counter()
         self._listen = tuple(listen)
         self._datagrams: list[asyncio.DatagramTransport] = []
         self._streams: list[asyncio.Server] = []
@@ -58,6 +78,20 @@ class Server:
     def use(self, responder: Responder) -> None:
         """From the next packet on, `responder` answers."""
         self.responder = responder
+
+    def answer(self, packet: bytes, source: str) -> Reply | None:
+        """The reply to a datagram; None where none is sent."""
+        now = int(self.clock())
+        reply = self.responder.reply(packet, source, now=now)
+        if reply is None or reply.proven or self.rates is None:
+            return reply
+        verdict = self.rates.admit(packed_address(source), time.monotonic())
+        if verdict is Verdict.ANSWER:
+            return reply
+        self.limited(verdict)
+        return (
+            self.responder.reply(packet, source, now=now, slip=True) if verdict is Verdict.TRUNCATE else None
+        )
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -153,7 +187,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         if addr[1] == 0:  # nobody to send to
             return
         server = self._server
-        reply = server.responder.reply(data, addr[0])
+        reply = server.answer(data, addr[0])
         if reply is not None:
             self._transport.sendto(reply.wire, addr)
             server.observe(reply)
@@ -172,11 +206,17 @@ class _Stream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        if peer is None or len(self._server.connections) >= self._server.limits.connections:
+        server, limits = self._server, self._server.limits
+        if (
+            peer is None
+            or len(server.connections) >= limits.connections
+            or server.clients[peer[0]] >= limits.of_one
+        ):
             self._transport.abort()
             return
         self._peer: str = peer[0]
-        self._server.connections[transport] = None
+        server.connections[transport] = None
+        server.clients[self._peer] += 1
         self._loop = asyncio.get_running_loop()
         self._active = self._loop.time()
         self._timer = self._loop.call_later(self._server.limits.idle, self._check_idle)
@@ -184,6 +224,9 @@ class _Stream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport in self._server.connections:
             del self._server.connections[self._transport]
+            self._server.clients[self._peer] -= 1
+            if not self._server.clients[self._peer]:
+                del self._server.clients[self._peer]
             self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
@@ -203,10 +246,11 @@ class _Stream(asyncio.Protocol):
             self._transport.write(answers)
 
     def _answer(self, query: bytes) -> bytes:
-        reply = self._server.responder.reply(query, self._peer, stream=True)
+        server = self._server
+        reply = server.responder.reply(query, self._peer, stream=True, now=int(server.clock()))
         if reply is None:
             return b""
-        self._server.observe(reply)
+        server.observe(reply)
         return len(reply.wire).to_bytes(2) + reply.wire
 
     def pause_writing(self) -> None:

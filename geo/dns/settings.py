@@ -51,6 +51,8 @@ def _domain(text: str) -> str:
 Listener = Annotated[str, AfterValidator(_listener)]
 Address = Annotated[str, AfterValidator(_ip_text)]
 Domain = Annotated[str, Field(min_length=1), AfterValidator(_domain)]
+Alpn = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
+SecretReference = Annotated[str, Field(pattern=r"^(file|env):.+")]
 Seconds = Annotated[int, Field(ge=0, le=2**31 - 1)]  # RFC 2181 §8
 
 
@@ -81,6 +83,13 @@ class SoaSettings(_Settings):
         default=20, description='Seconds that "no such name" may be kept (RFC 2308).'
     )
     stable_ttl: Seconds = Field(default=3600, description="Seconds that NS and SOA may be kept.")
+
+
+class ZoneSettings(_Settings):
+    """A zone beside the first, with the same name servers."""
+
+    name: Domain = Field(description="The zone's name.")
+    file: str = Field(default="", description="Its file; without one it has sites' hosts only.")
 
 
 class ControlSettings(_Settings):
@@ -127,6 +136,12 @@ class DnsSettings(_Settings):
 
     name: str = Field(default="dns", min_length=1, description="This name server's name in the fleet.")
     zone: Domain = Field(description="The zone to answer for; sites whose hosts lie in it get answers.")
+    zone_file: str = Field(
+        default="",
+        description="A zone file (RFC 1035 §5, and ALIAS) with the zone's other records; "
+        "SIGHUP reads it again.",
+    )
+    zones: list[ZoneSettings] = Field(default=[], description="More zones to answer for.")
     listen: list[Listener] = Field(
         min_length=1,
         description="ADDRESS:PORT to answer on, UDP and TCP. Name each address: an answer sent from a "
@@ -144,7 +159,47 @@ class DnsSettings(_Settings):
     soa: SoaSettings = Field(default=SoaSettings(), description="The zone's start of authority.")
     ttl: Seconds = Field(default=20, description="Seconds that an answer with nodes may be kept.")
     answers: int = Field(default=1, ge=1, le=8, description="Most nodes of one place in one answer.")
+    alpn: list[Alpn] = Field(
+        default=[],
+        description='What nodes speak, such as ["h2", "http/1.1"]: hosts then have HTTPS records (RFC 9460) '
+        "with the nearest nodes' addresses as hints.",
+    )
+    client_subnet: bool = Field(
+        default=True,
+        description="Whether resolvers' client subnets (RFC 7871) count; if not, resolvers' places decide.",
+    )
+    nsid: str = Field(
+        default="", max_length=255, description="What to tell who asks which server answers (RFC 5001)."
+    )
+    cookie_secrets: list[SecretReference] = Field(
+        default=[],
+        description="Secrets of DNS cookies (RFC 9018), 32 hex digits each, as file:PATH or env:NAME: the "
+        "first makes them, all are recognised. Servers of one address share them; default one made at start.",
+    )
+    amplification: float = Field(
+        default=12.0,
+        ge=2,
+        le=100,
+        description="Most octets of a UDP reply for each of its query's, unless a cookie proves the sender; "
+        "what is longer is truncated, to be asked over TCP.",
+    )
+    rate_limit: int = Field(
+        default=2000,
+        ge=0,
+        description="UDP replies a second to one network (/24, /56) without a cookie; 0 is no limit.",
+    )
+    rate_slip: int = Field(
+        default=2,
+        ge=0,
+        le=100,
+        description="Of replies beyond it every n-th is sent truncated, the others not at all; 0 sends none.",
+    )
+    resolver: list[Address] = Field(
+        default=[],
+        description="Resolvers for the names elsewhere that ALIAS records lead to; default the system's.",
+    )
     tcp_connections: int = Field(default=200, ge=1, description="Most TCP connections at once.")
+    tcp_of_one: int = Field(default=50, ge=1, description="Most TCP connections of one address.")
     tcp_idle: float = Field(default=10.0, ge=0.1, description="Seconds after which an idle one is closed.")
     geo_database: str = Field(default="", description="An MMDB file; default the one that is shipped.")
     probe_port: int = Field(default=8080, ge=1, le=65535, description="The nodes' traffic port, for probes.")
@@ -184,13 +239,26 @@ class DnsSettings(_Settings):
         """`listen` as address and port."""
         return tuple(split_address(text) for text in self.listen)
 
-    def zone_value(self, serial: int = 1) -> Zone:
-        """The zone to serve."""
+    @field_validator("zones")
+    @classmethod
+    def _are_zones_once(cls, zones: list[ZoneSettings], others: ValidationInfo) -> list[ZoneSettings]:
+        names = [others.data.get("zone"), *(zone.name for zone in zones)]
+        if len(set(names)) != len(names):
+            raise ValueError("each zone once")
+        return zones
+
+    def files(self) -> dict[str, str]:
+        """Each zone's file, "" for none, the first zone first."""
+        return {self.zone: self.zone_file, **{zone.name: zone.file for zone in self.zones}}
+
+    def zone_value(self, serial: int = 1, name: str | None = None) -> Zone:
+        """The zone `name` (default the first) as the settings have it, without what is in its file."""
         servers = tuple(NameServer(one.name, tuple(one.addresses)) for one in self.ns)
+        name = name or self.zone
         return Zone(
-            name=self.zone,
+            name=name,
             servers=servers or (NameServer(f"ns1.{self.zone}", _reachable(self.listen)),),
-            contact=self.soa.contact or f"hostmaster.{self.zone}",
+            contact=self.soa.contact or f"hostmaster.{name}",
             serial=serial,
             refresh=self.soa.refresh,
             retry=self.soa.retry,
@@ -199,6 +267,7 @@ class DnsSettings(_Settings):
             negative_ttl=self.soa.negative_ttl,
             stable_ttl=self.soa.stable_ttl,
             answers=self.answers,
+            alpn=tuple(self.alpn),
         )
 
     def fleet_value(self) -> Fleet:

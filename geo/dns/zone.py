@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from geo.dns.message import Record
+
 LONGEST_NAME = 255  # RFC 1035 §2.3.4, in wire form
 LONGEST_LABEL = 63
 
@@ -29,7 +31,8 @@ class Zone:
 
     `ttl` is that of answers with nodes, `negative_ttl` that of "no such name" and "no such data"
     (RFC 2308 §4), `stable_ttl` that of NS, SOA and name servers' addresses. `answers` is the most
-    nodes of one place in one answer.
+    nodes of one place in one answer, `alpn` what HTTPS records of hosts say that nodes speak (none: no such
+    records), `records` what the zone has beside SOA, NS and hosts.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Zone:
     negative_ttl: int = 20
     stable_ttl: int = 3600
     answers: int = 1
+    alpn: tuple[str, ...] = ()
+    records: tuple[Record, ...] = ()
 
 
 def wire_name(text: str) -> bytes:
@@ -70,6 +75,18 @@ def wire_name(text: str) -> bytes:
     if len(wire) > LONGEST_NAME:
         raise BadName(f"{text!r} is no domain name: longer than {LONGEST_NAME - 2} characters")
     return bytes(wire)
+
+
+def mailbox_name(text: str) -> bytes:
+    """The wire form of an SOA's mailbox, whose first label may hold what no host's can (RFC 1035 §8).
+
+    A dot within that label is written `\\.`. Raises BadName.
+    """
+    local, _, domain = re.sub(r"\\\.", "\0", text).partition(".")
+    label = re.sub(r"\\(.)", r"\1", local).replace("\0", ".").encode("utf-8")
+    if not 0 < len(label) <= LONGEST_LABEL:
+        raise BadName(f"{text!r} is no mailbox: expected hostmaster.shop.example for hostmaster@shop.example")
+    return bytes((len(label),)) + label + wire_name(domain)
 
 
 def parents(name: bytes) -> list[bytes]:

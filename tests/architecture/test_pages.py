@@ -38,8 +38,8 @@ PLACE = re.compile(r"`((?:edge|origin|control|geo|tests|bench|docs|deploy)/[a-z0
 INLINE = re.compile(r"`(make [a-z]+|tepi [a-z][^`]*)`")
 TASKS = (
     "getting-started", "add-a-node", "purge", "explain-a-miss", "platforms", "cache-rules", "site-rules",
-    "dns-and-geoip", "limits-and-access", "logs-and-metrics", "esi", "large-files", "shared-pages", "tls",
-    "settings", "dependencies",
+    "dns-and-geoip", "dns-zones", "limits-and-access", "logs-and-metrics", "esi", "large-files",
+    "shared-pages", "tls", "settings", "dependencies",
 )  # fmt: skip
 
 
@@ -118,6 +118,7 @@ def test_every_dependency_at_run_time_is_used() -> None:
         "argon2-cffi": "argon2",
         "aiosqlite": "sqlite+aiosqlite",
         "backports.zstd": "backports",
+        "dnspython": "dns",
         "google-re2": "re2",
     }
     source = "\n".join(path.read_text(encoding="utf-8") for path in sources(*PACKAGES))

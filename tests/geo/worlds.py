@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from geo.dataset import mmdb
-from geo.dns.answer import Responder
+from geo.dns.answer import Manners, Responder
 from geo.dns.zone import NameServer, Zone
 from geo.fleet import Fleet, Health, Node, Place
 from geo.lookup import Location, Lookup
@@ -30,6 +30,7 @@ ZONE = Zone(
     negative_ttl=15,
     stable_ttl=3600,
 )
+MANNERS = Manners()
 HOSTS = frozenset({"shop.test", "www.shop.test", "img.cdn.shop.test", "*.wild.shop.test", "elsewhere.test"})
 
 
@@ -58,9 +59,14 @@ LOOKUP = Table(
 
 
 def responder(
-    fleet: Fleet = FLEET, *, zone: Zone = ZONE, hosts: frozenset[str] = HOSTS, lookup: Lookup = LOOKUP
+    fleet: Fleet = FLEET,
+    *,
+    zone: Zone = ZONE,
+    hosts: frozenset[str] = HOSTS,
+    lookup: Lookup = LOOKUP,
+    manners: Manners = MANNERS,
 ) -> Responder:
-    return Responder(zone, hosts, fleet, lookup)
+    return Responder((zone,), hosts, fleet, lookup, manners=manners)
 
 
 def fleet_with(**health: Health) -> Fleet:

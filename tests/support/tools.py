@@ -53,9 +53,14 @@ TOOLS: Mapping[str, Tool] = {
     "varnishd": Tool(("varnishd",), ("varnish",), serves=True),
     "gdnsd": Tool(("gdnsd",), ("gdnsd",), serves=True),
     "pdns_server": Tool(("pdns_server",), ("pdns-server", "pdns-backend-geoip"), serves=True),
+    "dnsperf": Tool(("dnsperf",), ("dnsperf",)),
+    "dig": Tool(("dig",), ("bind9-dnsutils",)),
+    "delv": Tool(("delv",), ("bind9-dnsutils",)),
+    "kdig": Tool(("kdig",), ("knot-dnsutils",)),
+    "unbound": Tool(("unbound",), ("unbound",), serves=True),
 }
-FOR_TESTS = ("chromium", "systemd-analyze")
-FOR_BENCH = ("wrk", "nginx", "varnishd", "gdnsd", "pdns_server")
+FOR_TESTS = ("chromium", "systemd-analyze", "dig", "kdig")
+FOR_BENCH = ("wrk", "nginx", "varnishd", "gdnsd", "pdns_server", "dnsperf")
 
 
 class ToolMissing(Exception):

@@ -71,7 +71,7 @@ class Desk:
 async def desk() -> AsyncIterator[Desk]:
     settings = DnsSettings.model_validate({"zone": "shop.test", "listen": ["127.0.0.1:0"]})
     with open_database() as database:
-        responder = Responder(settings.zone_value(1), frozenset(), Fleet(()), database)
+        responder = Responder((settings.zone_value(1),), frozenset(), Fleet(()), database)
         server = Server(responder, settings.listeners())
         await server.start()
         names = Names(server, Prober(ProbeSettings(), 1, lambda _: None))
@@ -96,10 +96,10 @@ async def test_sites_and_nodes_are_answered_as_they_come_and_go(desk: Desk) -> N
 
 
 async def test_every_change_of_names_raises_the_zones_serial(desk: Desk) -> None:
-    before = desk.server.responder.zone.serial
+    before = desk.server.responder.zones[0].serial
     await desk.tell("site.put", SHOP)
     await desk.tell("site.delete", {"name": "shop"})
-    assert desk.server.responder.zone.serial == before + 2
+    assert desk.server.responder.zones[0].serial == before + 2
 
 
 async def test_a_snapshot_replaces_everything(desk: Desk) -> None:

@@ -10,20 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.dns.message import (
-    OUR_SIZE,
-    Edns,
-    Query,
-    Question,
-    Rcode,
-    Record,
-    Refusal,
-    Subnet,
-    Type,
-    parse,
-    render,
-    reply_limit,
-)
+from geo.dns.edns import OUR_SIZE, Edns, Subnet
+from geo.dns.message import Query, Question, Rcode, Record, Refusal, Type, parse, render, reply_limit
 from geo.dns.zone import wire_name
 
 

@@ -7,12 +7,16 @@ import struct
 from collections.abc import AsyncIterator
 
 import dns.asyncquery
+import dns.edns
+import dns.flags
 import dns.message
 import dns.rcode
 import pytest
 import uvloop
 
-from geo.dns.answer import Reply
+from geo.dns.answer import Manners, Reply
+from geo.dns.cookies import Cookies
+from geo.dns.rates import Rates, Verdict
 from geo.dns.server import CannotListen, Server, TcpLimits
 from geo.fleet import Health
 from tests.geo.worlds import JAKARTA, fleet_with, responder
@@ -252,3 +256,48 @@ def test_it_serves_on_the_loop_that_processes_run_on_too() -> None:
             assert server.connections == {}
 
     uvloop.run(story())
+
+
+async def test_one_client_does_not_take_every_connection() -> None:
+    async with serving(TcpLimits(connections=9, of_one=1)) as server:
+        first, second = await connect(server), await connect(server)
+        with contextlib.suppress(ConnectionResetError):
+            assert await second[0].read() == b""
+        await close(second[1])
+        await close(first[1])
+        async with asyncio.timeout(2):
+            while server.clients:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_network_beyond_its_rate_gets_truncated_replies_or_none_and_tcp_as_ever() -> None:
+    held: list[Verdict] = []
+    async with serving(rates=Rates(1, 2, b"salt"), limited=held.append) as server:
+        [(host, port)] = server.addresses
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
+            raw.connect((host, port))
+            raw.settimeout(2)
+            loop = asyncio.get_running_loop()
+            for number in range(8):
+                raw.send(query(number=number).to_wire())
+            first = dns.message.from_wire(await loop.run_in_executor(None, raw.recv, 4096))
+            second = dns.message.from_wire(await loop.run_in_executor(None, raw.recv, 4096))
+        assert first.answer
+        assert not second.answer
+        assert second.flags & dns.flags.TC
+        over_tcp = await dns.asyncquery.tcp(query(), host, port=port, timeout=2)
+        assert over_tcp.answer
+    assert {Verdict.SILENCE, Verdict.TRUNCATE} == set(held)
+
+
+async def test_a_proven_address_has_no_rate() -> None:
+    made = Cookies((bytes(16),))
+    server = Server(
+        responder(fleet_with(), manners=Manners(cookies=made)), [(LOOPBACK, 0)],
+        rates=Rates(1, 0, b"salt"), clock=lambda: 1_750_000_000.0,
+    )  # fmt: skip
+    cookie = made.make(bytes(8), bytes((127, 0, 0, 1)), 1_750_000_000)
+    asked = dns.message.make_query("www.shop.test", "A", use_edns=0)
+    asked.use_edns(options=[dns.edns.GenericOption(10, cookie)])
+    assert all(server.answer(asked.to_wire(), LOOPBACK) for _ in range(20))
+    assert sum(server.answer(query().to_wire(), LOOPBACK) is not None for _ in range(20)) <= 2
