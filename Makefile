@@ -22,7 +22,7 @@ help:
 
 install: $(STAMP)
 
-COMPILED := setup.py edge/lane.py edge/ids.py edge/series.py edge/access_log.py
+COMPILED := setup.py $(wildcard edge/*.pxd) $(patsubst %.pxd,%.py,$(wildcard edge/*.pxd))
 
 $(STAMP): pyproject.toml $(COMPILED)
 	command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) is not there: make PYTHON=/path/to/python3.11'; exit 1; }

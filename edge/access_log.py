@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from io import FileIO, RawIOBase
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import cython
 
@@ -24,37 +24,58 @@ _SECRET = re.compile(
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _UNPRINTABLE = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
 
+_QUICK = tuple(f"0.{micro:06d}" for micro in range(1000))
+
 Mould = tuple[str, ...]  # a line's texts between what differs from answer to answer
 
 
-class _Form(Protocol):
+@cython.cclass
+class Form:
     """How a line is written."""
 
     def mould(self, request: Request, status: int, bytes_sent: int, outcome: Outcome, node: str) -> Mould:
         """What stays the same for all answers like this one to requests like this one."""
-        ...
+        raise NotImplementedError
 
     def tail(self, fields: Fields) -> str:
         """The line's end: what a request's fields say of its client."""
-        ...
+        raise NotImplementedError
 
-    def line(self, mould: Mould, tail: str, now: float, named: str, client: str, seconds: float) -> str:
+    @cython.ccall
+    def line(
+        self,
+        mould: Mould,
+        tail: str,
+        now: cython.double,
+        named: str,
+        client: str,
+        seconds: cython.double,
+    ) -> str:
         """A whole line. `now` is the wall clock, `named` the request's id, `client` an address."""
-        ...
+        raise NotImplementedError
 
 
+@cython.cclass
 class AccessLog:
     """One line an answer, written in batches. No cookie or credential appears; secrets in URLs are cut."""
+
+    _form: Form
+    _node: str
+    _file: str
+    _wall: Callable[[], float]
+    _waiting: list[str]
+    _size: cython.long
+    _out: RawIOBase
 
     def __init__(
         self, form: Literal["json", "combined"], file: str, wall: Callable[[], float], node: str
     ) -> None:
         """Opens `file`, or takes standard output where it is empty. Raises OSError."""
-        self._form: _Form = Json() if form == "json" else Combined()
+        self._form = Json() if form == "json" else Combined()
         self._node = node
         self._file = file
         self._wall = wall
-        self._waiting: list[str] = []
+        self._waiting = []
         self._size = 0
         self._out = self._open()
 
@@ -72,9 +93,10 @@ class AccessLog:
         """What stays the same when the very same client asks again."""
         return self._form.tail(fields)
 
-    def again(self, mould: Mould, tail: str, named: str, client: str, seconds: float) -> None:
+    @cython.ccall
+    def again(self, mould: Mould, tail: str, named: str, client: str, seconds: cython.double) -> None:
         """Notes one answer by what `mould` and `tail` made of one like it."""
-        line = self._form.line(mould, tail, self._wall(), named, client, seconds)
+        line: str = self._form.line(mould, tail, self._wall(), named, client, seconds)
         self._waiting.append(line)
         self._size += len(line)
         if self._size > FLUSH_BYTES:
@@ -106,8 +128,16 @@ class AccessLog:
         return FileIO(STANDARD_OUTPUT, "wb", closefd=False)
 
 
-class Json:
+@cython.cclass
+class Json(Form):
     """One JSON object a line."""
+
+    _milli: cython.longlong  # the moment of the line before, and how it is written
+    _at: str
+
+    def __init__(self) -> None:
+        self._milli = -1
+        self._at = ""
 
     def mould(self, request: Request, status: int, bytes_sent: int, outcome: Outcome, node: str) -> Mould:
         asked = {
@@ -144,16 +174,30 @@ class Json:
             said += f',"referer":{_to_json(without_secrets(referer))}'
         return said + "}\n"
 
-    def line(self, mould: Mould, tail: str, now: float, named: str, client: str, seconds: float) -> str:
+    @cython.ccall
+    def line(
+        self,
+        mould: Mould,
+        tail: str,
+        now: cython.double,
+        named: str,
+        client: str,
+        seconds: cython.double,
+    ) -> str:
         node, before, asked, answered = mould
         milli: cython.longlong = int(now * 1000)
         micro: cython.longlong = int(seconds * 1_000_000)
-        at = f"{milli // 1000}.{milli % 1000:03d}"
-        took = f"{micro // 1_000_000}.{micro % 1_000_000:06d}"
-        return f'{{"time":{at}{node}{named}{before}{client}{asked}{took}{answered}{tail}'
+        if milli != self._milli:
+            self._milli = milli
+            self._at = f"{milli // 1000}.{milli % 1000:03d}"
+        took: str = (
+            _QUICK[micro] if 0 <= micro < len(_QUICK) else f"{micro // 1_000_000}.{micro % 1_000_000:06d}"
+        )
+        return f'{{"time":{self._at}{node}{named}{before}{client}{asked}{took}{answered}{tail}'
 
 
-class Combined:
+@cython.cclass
+class Combined(Form):
     """Apache's and nginx's combined format."""
 
     def mould(self, request: Request, status: int, bytes_sent: int, outcome: Outcome, node: str) -> Mould:
@@ -164,7 +208,16 @@ class Combined:
         referer = without_secrets(fields.get("referer") or "-")
         return f'"{_quoted(referer)}" "{_quoted(fields.get("user-agent") or "-")}"\n'
 
-    def line(self, mould: Mould, tail: str, now: float, named: str, client: str, seconds: float) -> str:
+    @cython.ccall
+    def line(
+        self,
+        mould: Mould,
+        tail: str,
+        now: cython.double,
+        named: str,
+        client: str,
+        seconds: cython.double,
+    ) -> str:
         stamp = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now))
         return f"{client} - - [{stamp}{mould[0]}{tail}"
 

@@ -9,17 +9,19 @@ This is Python that Cython compiles as it stands; where it is not compiled, it r
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import monotonic
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import cython
 
 from edge.access_log import AccessLog, Mould
 from edge.guard.gate import Gate
-from edge.http.message import NO_FIELDS, Fields
-from edge.http.recording import Condition
+from edge.guard.networks import Networks
+from edge.guard.proxies import client_of, scheme_of
+from edge.http.message import Fields
+from edge.http.recording import Conditions
 from edge.http.subset import strict_fields
+from edge.ids import Ids
 from edge.series import Series
 from edge.sites import Served
 from edge.store.eviction import Slot
@@ -34,18 +36,13 @@ Place = tuple[str | None, int | None]  # country and network (ASN)
 Pieces = tuple[bytes, bytes, bytes, bytes]
 
 
-@cython.cclass
-class Conditions:
-    """What must hold of a request's fields. One object for all memos with the same ones."""
+class PassedOn(NamedTuple):
+    """For whom a proxy at `peer` asks, as long as the same ones are `trusted`."""
 
-    items: tuple[Condition, ...]
-
-    def __init__(self, items: tuple[Condition, ...]) -> None:
-        self.items = items
-
-    def hold(self, fields: Fields) -> bool:
-        """Whether the answers are the same for `fields`."""
-        return all(question.of(fields) == answer for question, answer in self.items)
+    trusted: Networks
+    peer: str
+    client: str
+    scheme: str
 
 
 @cython.cclass
@@ -96,15 +93,17 @@ class Memo:
         self._head = b""
 
     @cython.ccall
-    def head(self, now: cython.double, named: str) -> bytes:
-        """The head of the answer to the request called `named`, at the moment `now`."""
+    def said(self, now: cython.double, named: str) -> bytes:
+        """The answer to the request called `named`, at the moment `now`; without the body if that is long."""
         age: cython.long = int(now - self._born)
         ttl: cython.long = int(self.expires - now)
         if age != self._age or ttl != self._ttl:
             self._head = b"%b%d%b%d%b" % (self._before, age, self._between, ttl, self._after)
             self._age = age
             self._ttl = ttl
-        return self._head + named.encode() + self._tail
+        if len(self.body) <= JOINED:
+            return b"".join((self._head, named.encode(), self._tail, self.body))
+        return b"".join((self._head, named.encode(), self._tail))
 
     def forget(self) -> None:
         """Be used no more: the entry has left the store, or is not what it would answer with."""
@@ -128,7 +127,6 @@ class Table:
         self.young = {}
         self.old = {}
 
-    @cython.ccall
     def find(self, line: bytes) -> list[Memo] | None:
         """The memos for a request line. What is asked for grows young again."""
         memos: list[Memo] | None = self.young.get(line)
@@ -152,18 +150,25 @@ class Table:
 class Profile:
     """The fields of a head, read once for all requests that bear the very same ones."""
 
+    block: bytes
     fields: Fields
+    host: str
     table: Table
     verdicts: dict[Conditions, bool]
     logged: str | None  # what the access log says of them
+    passed_on: PassedOn | None
 
-    def __init__(self, fields: Fields, table: Table) -> None:
+    def __init__(self, block: bytes, fields: Fields, host: str, table: Table) -> None:
+        self.block = block
         self.fields = fields
+        self.host = host
         self.table = table
         self.verdicts = {}
         self.logged = None
+        self.passed_on = None
 
-    def meets(self, conditions: Conditions) -> bool:
+    @cython.ccall
+    def meets(self, conditions: Conditions) -> cython.bint:
         """Whether `conditions` hold."""
         verdict = self.verdicts.get(conditions)
         if verdict is None:
@@ -171,157 +176,87 @@ class Profile:
         return verdict
 
 
-class Way(Protocol):
-    """A connection at rest: whatever comes now begins a request, and nothing waits to be sent."""
-
-    peer: str
-    transport: Any
-
-    @property
-    def full(self) -> bool:
-        """Whether what was written must leave before more is."""
-        ...
-
-    def place(self) -> Place:
-        """Where its client is."""
-        ...
-
-    def missed(self, profile: Profile, line: bytes) -> None:
-        """The only request that came might have been answered, had there been a memo."""
-        ...
-
-
 @cython.cclass
 class Lane:
     """The memos of one scheme's listeners."""
 
-    _open: cython.bint
-    _store: MemoryStore
-    _gate: Gate
-    _log: AccessLog | None
-    _new_id: Callable[[], str]
-    _profiles: dict[bytes, Profile | None]
+    open: cython.bint
+    store: MemoryStore
+    gate: Gate
+    log: AccessLog | None
+    new_id: Ids
+    profiles: dict[bytes, Profile | None]
     _older_profiles: dict[bytes, Profile | None]
     _tables: dict[str, Table]
     _made: cython.long  # memos since the young ones grew old
     _most: cython.long
-    _answers: cython.long
+    given: cython.long  # answers
     _epoch: cython.long
+    forgotten: cython.long  # times that all was
+    _scheme: str
+    _beside: Mapping[str, Lane]
 
     def __init__(
         self,
         store: MemoryStore,
         gate: Gate,
-        new_id: Callable[[], str],
+        new_id: Ids,
         most: int = MEMOS,
     ) -> None:
         """`most` is how many memos one generation has; two are kept."""
-        self._open = True
-        self._store = store
-        self._gate = gate
-        self._log = None
-        self._new_id = new_id
-        self._profiles = {}
+        self.open = True
+        self.store = store
+        self.gate = gate
+        self.log = None
+        self.new_id = new_id
+        self.profiles = {}
         self._older_profiles = {}
         self._tables = {}
         self._made = 0
         self._most = most
-        self._answers = 0
+        self.given = 0
         self._epoch = store.epoch
+        self.forgotten = 0
+        self._scheme = "http"
+        self._beside = {}
 
-    def take(self, way: Way, data: bytes) -> bytes:
-        """Answers the requests in `data` that it has memos for, from the first on; what is left of `data`."""
-        while data and self._open:
-            cut: cython.Py_ssize_t = data.find(b"\r\n") + 2
-            if cut < 2:
-                return data
-            rest = b""
-            block = data[cut:]
-            profile: Profile | None = self._profiles.get(block)
-            if profile is None:
-                end: cython.Py_ssize_t = block.find(b"\r\n\r\n") + 4
-                if end < 4:
-                    return data
-                if end < len(block):
-                    rest = block[end:]
-                    block = block[:end]
-                profile = self._profiles.get(block) or self._read(block)
-            if profile is None or not self._replay(way, data[:cut], profile, not rest):
-                return data
-            data = rest
-            if data and way.full:
-                return data
-        return data
+    def stand_beside(self, scheme: str, lanes: Mapping[str, Lane]) -> None:
+        """Be the lane of `scheme` among `lanes`: proxies may ask in another scheme's name."""
+        self._scheme = scheme
+        self._beside = lanes
 
-    @cython.cfunc
-    def _replay(self, way: Way, line: bytes, profile: Profile, alone: bool) -> bool:
-        """Whether a head of `line` and `profile` was answered."""
-        began: cython.double = monotonic()
-        memos: list[Memo] | None = profile.table.find(line)
-        if memos is not None and self._in_force():
-            memo: Memo
-            for memo in memos:
-                if (
-                    memo.expires > began
-                    and memo.served.current
-                    and profile.meets(memo.conditions)
-                    and (memo.place is None or memo.place == way.place())
-                ):
-                    answered: bool = self._answer(way, profile, memo, began)
-                    return answered
-        if alone and line.startswith((b"GET /", b"HEAD /")) and line.endswith(b" HTTP/1.1\r\n"):
-            way.missed(profile, line)
-        return False
-
-    @cython.cfunc
-    def _answer(self, way: Way, profile: Profile, memo: Memo, began: cython.double) -> bool:
-        gate = self._gate
-        if gate.guarded and (way.peer in gate.trusted or gate.admit(way.peer, NO_FIELDS) is not None):
-            return False
-        body = memo.body
-        named = self._new_id()
-        slot = memo.slot
-        if slot.used is not slot.heat.period:  # as in Slot.use, less the call
-            slot.use()
-        self._answers += 1
-        if len(body) <= JOINED:
-            way.transport.write(memo.head(began, named) + body)
-        else:
-            way.transport.writelines([memo.head(began, named), body])
-        seconds: cython.double = monotonic() - began
-        memo.series.add(len(body), seconds)
-        log = self._log
-        if log is not None and memo.mould is not None:
-            logged = profile.logged
-            if logged is None:
-                logged = profile.logged = log.tail(profile.fields)
-            log.again(memo.mould, logged, named, way.peer, seconds)
-        return True
-
-    @cython.cfunc
-    def _in_force(self) -> bool:
+    @cython.ccall
+    def in_force(self) -> cython.bint:
         """Whether memos may be used now: no purge is at work, and what is stored is trusted still."""
-        store = self._store
+        store = self.store
         if store.epoch != self._epoch:
             self.forget()
             return False
         return not store.sweeping
 
+    @cython.ccall
+    def profile(self, block: bytes) -> Profile | None:
+        """The profile of the fields in `block`; None where they are not for the lane."""
+        profile: Profile | None = self.profiles.get(block)
+        if profile is None:
+            profile = self._read(block)
+        return profile
+
     @cython.cfunc
     def _read(self, block: bytes) -> Profile | None:
-        """The profile of a head's fields; None where they are not for the lane."""
         profile: Profile | None = None
         if block in self._older_profiles:
             profile = self._older_profiles[block]
-        elif block in self._profiles:
+        elif block in self.profiles:
             return None
         else:
             fields = strict_fields(block)
             if fields is not None:
-                profile = Profile(fields, self._table(fields.get("host") or ""))
-        if len(self._profiles) >= PROFILES:
-            self._older_profiles, self._profiles = self._profiles, {}
-        self._profiles[block] = profile
+                host = fields.get("host") or ""
+                profile = Profile(block, fields, host, self._table(host))
+        if len(self.profiles) >= PROFILES:
+            self._older_profiles, self.profiles = self.profiles, {}
+        self.profiles[block] = profile
         return profile
 
     @cython.cfunc
@@ -331,13 +266,26 @@ class Lane:
             table = self._tables[host] = Table()
         return table
 
+    def behind(self, peer: str, profile: Profile) -> tuple[str, Profile | None]:
+        """Who asks by the trusted `peer`, and how the lane of his scheme sees it."""
+        trusted = self.gate.trusted
+        known = profile.passed_on
+        if known is None or known.trusted is not trusted or known.peer != peer:
+            client = client_of(peer, profile.fields, trusted)
+            scheme = scheme_of(peer, self._scheme, profile.fields, trusted)
+            known = profile.passed_on = PassedOn(trusted, peer, client, scheme)
+        if known.scheme == self._scheme:
+            return known.client, profile
+        lane: Lane = self._beside[known.scheme]
+        return known.client, lane.profile(profile.block) if lane.in_force() else None
+
     def keep(self, profile: Profile, line: bytes, memo: Memo) -> None:
         """Replay `memo` from now on where `line` is asked for with such fields."""
         slot = memo.slot
         if len(slot.memos) >= 2 * VARIANTS:
             slot.let_go()  # most of them are out of use, and the others are soon made again
         slot.memos.append(memo)
-        table = profile.table
+        table = profile.table = self._table(profile.host)
         kept = [memo]
         each: Memo
         for each in table.find(line) or ():
@@ -356,7 +304,7 @@ class Lane:
     @property
     def answers(self) -> int:
         """How many it has given."""
-        return int(self._answers)
+        return int(self.given)
 
     @property
     def memos(self) -> int:
@@ -365,19 +313,20 @@ class Lane:
 
     def close(self) -> None:
         """Answer nothing from now on: connections are to be told that they end."""
-        self._open = False
+        self.open = False
         self.forget()
 
     def log_to(self, log: AccessLog | None) -> None:
         """Write answers down in `log` from now on. What was kept for another one is forgotten."""
-        self._log = log
+        self.log = log
         self.forget()
 
     def forget(self) -> None:
         """Hold no memo any more."""
-        self._epoch = self._store.epoch
+        self._epoch = self.store.epoch
+        self.forgotten += 1
         self._tables = {}
-        self._profiles = {}
+        self.profiles = {}
         self._older_profiles = {}
         self._made = 0
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from edge.access_log import AccessLog
 from edge.http.message import Answer, Request
-from edge.http.recording import Condition, Recording, Watched
-from edge.lane import Conditions, Lane, Memo, Pieces, Profile
+from edge.http.recording import Condition, Conditions, Recording, Watched
+from edge.lane import Lane, Memo, Pieces, Profile
 from edge.policy.entry import Entry
 from edge.policy.reasons import RuleReason
 from edge.sites import Sites
@@ -68,6 +68,8 @@ class Memos:
     ) -> None:
         """`lanes` are the short ways, by scheme."""
         self._lanes = lanes
+        for scheme, lane in lanes.items():
+            lane.stand_beside(scheme, lanes)
         self._store = store
         self._sites = sites
         self._telemetry = telemetry

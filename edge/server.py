@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
@@ -21,6 +21,7 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
+from edge.door import Door
 from edge.guard.gate import Gate
 from edge.guard.networks import plain
 from edge.guard.refusal import Refusal
@@ -69,8 +70,11 @@ class Listener(web.Server):
         self.refuse = refuse
         self.lingering = 0
 
-    def __call__(self) -> RequestHandler:
-        return Connection(self, self._loop)
+    def __call__(self) -> Any:
+        """What a new connection's transport talks to."""
+        connection = Connection(self, self._loop)
+        connection.door = door = Door(self.lane, connection)
+        return door
 
     def sweep(self, now: float) -> None:
         """Ends what took too long. Called about once a second."""
@@ -105,6 +109,7 @@ class Connection(RequestHandler):
         "_stalled",
         "_unanswered",
         "began",
+        "door",
         "on_drained",
         "on_stalled",
         "peer",
@@ -129,6 +134,7 @@ class Connection(RequestHandler):
         self._listener = listener
         self.peer = ""
         self.peer_port = 0
+        self.door: Door | None = None  # what stands between it and its transport
         self._place: Place | None = None
         self.ticket: Ticket | None = None  # the next request's, if the lane may keep its answer
         self.began: float | None = None  # when the request under way began; None exempts it from the limit
@@ -155,7 +161,7 @@ class Connection(RequestHandler):
         """Whether nothing is under way here and nothing waits."""
         return not self._request_in_progress and not self._messages and self._head_since is None
 
-    def _at_rest(self) -> bool:
+    def at_rest(self) -> bool:
         """Whether the next byte begins a request, and nothing that came before is unanswered or unsent."""
         return (
             self._unanswered == 0
@@ -166,17 +172,17 @@ class Connection(RequestHandler):
             and not self._paused
             and not self._close
             and not self._force_close
+            and not self._refused
+            and not self._upgraded
+            and self._payload_parser is None
         )
 
-    @property
-    def full(self) -> bool:
-        """Whether what was written must leave before more is."""
-        return self._paused
-
-    def place(self) -> Place:
-        """Where its client is, looked up when it is asked for the first time."""
+    def place(self, client: str) -> Place:
+        """Where `client` is; its own is looked up when it is asked for the first time."""
+        if client != self.peer:
+            return self._listener.place(client)
         if self._place is None:
-            self._place = self._listener.place(self.peer)
+            self._place = self._listener.place(client)
         return self._place
 
     def missed(self, profile: Profile, line: bytes) -> None:
@@ -216,17 +222,23 @@ class Connection(RequestHandler):
             super().data_received(data)
             return
         if data:
-            left = self._listener.lane.take(self, data) if self._at_rest() else data
-            if left is not data:
-                self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-            if left:
-                self._held.append(left)
+            self._held.append(data)
         else:  # aiohttp has room again
             super().data_received(data)
         while self._held and not self._refused and not self._reading_paused:
             if len(self._messages) >= self._max_msg_queue_size:
                 return
             self._feed(self._next_piece())
+
+    def close(self) -> None:
+        if self.door is not None:
+            self.door.wake()
+        super().close()
+
+    def force_close(self) -> None:
+        if self.door is not None:
+            self.door.wake()
+        super().force_close()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -354,6 +366,12 @@ class Connection(RequestHandler):
             self._listener.lingering -= 1
 
     # Time -------------------------------------------------------------------------------------
+
+    def _process_keepalive(self) -> None:
+        if self.door is not None:
+            until = self.door.heard + self._keepalive_timeout
+            self._next_keepalive_close_time = max(self._next_keepalive_close_time, until)
+        super()._process_keepalive()
 
     def sweep(self, now: float) -> None:
         """Ends the connection if its head, its reader or its request took too long."""

@@ -81,6 +81,19 @@ class Whole:
 Condition = tuple[Question, Hashable]
 
 
+class Conditions:
+    """What must hold of a request's fields. Compared by identity: there is one for all with the same ones."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: tuple[Condition, ...]) -> None:
+        self.items = items
+
+    def hold(self, fields: Fields) -> bool:
+        """Whether the answers are the same for `fields`."""
+        return all(question.of(fields) == answer for question, answer in self.items)
+
+
 class Recording(Fields):
     """Fields as they came, writing down each question that they answer.
 

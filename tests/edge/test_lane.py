@@ -275,11 +275,55 @@ async def test_who_may_not_ask_gets_nothing_from_the_lane() -> None:
         assert (await line.whole(head)).startswith(b"HTTP/1.1 403")
 
 
-async def test_a_trusted_proxys_clients_are_told_apart_by_the_ordinary_way() -> None:
-    async with stage(trusted_proxies=["127.0.0.1"]) as (edge, _, line):
-        await warm(line, head_of("/page"))
-        await line.whole(head_of("/page"))
-        assert taken(edge) == 0
+def through(client: str, scheme: str = "http", path: str = "/page") -> bytes:
+    """A head as a proxy passes it on."""
+    return head_of(path, X_Forwarded_For=f"192.0.2.66, {client}", X_Forwarded_Proto=scheme)
+
+
+async def test_a_trusted_proxys_clients_are_told_apart(tmp_path: Path) -> None:
+    file = tmp_path / "access.log"
+    log = {"access": "json", "file": str(file)}
+    denied, other = "198.51.100.9", "198.51.100.8"
+    access = {"deny": [denied]}
+    async with stage(trusted_proxies=["127.0.0.1"], log=log, access=access) as (edge, behind, line):
+        await warm(line, through("198.51.100.7"))
+        expected = settled(await line.parted(through("198.51.100.7")))
+        before = taken(edge)
+        assert settled(await line.whole(through("198.51.100.7"))) == expected
+        assert settled(await line.whole(through(other))) == expected
+        assert taken(edge) == before + 2
+        assert (await line.whole(through(denied))).startswith(b"HTTP/1.1 403")
+        assert (taken(edge), len(behind.heard)) == (before + 2, 1)
+        edge.running.access_log.flush()  # type: ignore[union-attr]
+    said = [json.loads(text)["client"] for text in file.read_text().splitlines()]
+    assert said[-3:] == ["198.51.100.7", other, denied]
+
+
+async def test_a_trusted_proxys_clients_have_rates_of_their_own() -> None:
+    limits = {"requests_per_second": 0.01, "burst": 3}
+    async with stage(trusted_proxies=["127.0.0.1"], limits=limits) as (_, _, line):
+        for client in ("198.51.100.7", "198.51.100.8"):
+            said = [(await line.whole(through(client)))[9:12] for _ in range(5)]
+            assert said == [b"200"] * 3 + [b"429"] * 2
+
+
+async def test_schemes_behind_a_trusted_proxy_have_memos_of_their_own() -> None:
+    async def says_scheme(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        said = heard.fields.get("x-forwarded-proto", "")
+        writer.write(answer(said.encode(), "200 OK", "Cache-Control: max-age=600"))
+
+    async with origin(says_scheme) as behind, node(behind.url, trusted_proxies=["127.0.0.1"]) as edge:
+        line = await Line.to(edge)
+        for scheme in ("https", "http"):
+            await warm(line, through("198.51.100.7", scheme))
+        for scheme in ("https", "http", "https"):
+            assert (await line.whole(through("198.51.100.7", scheme))).endswith(f"\r\n{scheme}".encode())
+        assert len(behind.heard) == 2
+        assert [edge.running.lanes[each].memos for each in ("http", "https")] == [1, 1]
+        await edge.running.take(config(behind.url))  # whose word counts no more
+        for _ in range(2):
+            assert (await line.whole(through("198.51.100.7", "https"))).endswith(b"\r\nhttp")
+        await line.close()
 
 
 async def test_hits_of_the_lane_are_counted_and_logged_like_all_others(tmp_path: Path) -> None:
