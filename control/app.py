@@ -24,7 +24,7 @@ from control.api.openapi import describe
 from control.api.routes import LARGEST_BODY, PREFIX, add_endpoints
 from control.authority import server_context, utc
 from control.plane import Plane
-from control.tasks import first_start, sweep_purges, take_samples, watch_health
+from control.tasks import first_start, loops
 from edge.listeners import AddressTaken, cannot_listen
 from edge.notation import Address
 
@@ -109,7 +109,7 @@ async def serving(plane: Plane) -> AsyncIterator[Bound]:
         api_at = await stack.enter_async_context(
             _listening(application(plane), settings.listen, "listen", tls)
         )
-        tasks = [asyncio.create_task(loop(plane)) for loop in (watch_health, take_samples, sweep_purges)]
+        tasks = [asyncio.create_task(loop) for loop in loops(plane)]
         stack.push_async_callback(_cancelled, tasks)
         admin_at = await stack.enter_async_context(
             _listening(admin_application(plane), settings.admin, "admin", None)

@@ -112,16 +112,20 @@ class Auth:
                 insert(users).values(name=name, password=hashed, created_at=self._clock())
             )
 
-    async def begin(self, name: str, password: str, credentials: Mapping[str, tuple[str, Scope]]) -> None:
-        """The first user, and the first tokens with their scopes by name: all of them, or none."""
+    async def begin(self, name: str, password: str, credentials: Mapping[str, tuple[str, Scope]]) -> bool:
+        """The first user, and the first tokens with their scopes by name: all, or none if there is a user."""
         hashed = await asyncio.to_thread(self._hasher.hash, password)
         now = self._clock()
         async with self._database.write() as connection:
+            await connection.lock("users")
+            if (await connection.execute(select(users.c.name).limit(1))).first() is not None:
+                return False
             await connection.execute(insert(users).values(name=name, password=hashed, created_at=now))
             for bearer, (token, scope) in credentials.items():
                 await connection.execute(
                     insert(tokens).values(hash=digest(token), name=bearer, scope=scope, created_at=now)
                 )
+        return True
 
     async def any_user(self) -> bool:
         """Whether there is a user at all."""

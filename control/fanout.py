@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,8 @@ class Seen:
     heard: Heard
     health: Health = Health.UNKNOWN
     connected: bool = False
+    replica: str = ""  # the other control that holds its line; "" for this one
+    beats: int = 0  # heartbeats so far
     position: Position | None = None
     version: str = ""
     counters: dict[str, Any] = field(default_factory=dict)
@@ -43,6 +45,12 @@ class Fanout:
         """The node is revoked."""
         self._seen.pop(name, None)
 
+    def keep_only(self, names: Collection[str]) -> None:
+        """Forgets who is none of `names`, a node whose line ends here excepted: that one is told first."""
+        for seen in list(self._seen.values()):
+            if seen.name not in names and (seen.replica or not seen.connected):
+                del self._seen[seen.name]
+
     def get(self, name: str) -> Seen | None:
         """What is known of `name`."""
         return self._seen.get(name)
@@ -54,12 +62,36 @@ class Fanout:
     def connected(self, name: str, role: str, version: str) -> None:
         """A line to `name` stands."""
         seen = self.know(name, role)
-        seen.connected, seen.version = True, version
+        seen.connected, seen.version, seen.replica = True, version, ""
 
     def disconnected(self, name: str) -> None:
         """The line is gone; health follows from silence."""
-        if name in self._seen:
+        if name in self._seen and not self._seen[name].replica:
             self._seen[name].connected = False
+
+    def mine(self) -> list[Seen]:
+        """The nodes whose lines end here."""
+        return [seen for seen in self._seen.values() if seen.connected and not seen.replica]
+
+    def elsewhere(self, told: Seen, now: float) -> None:
+        """What another control says of a node: heard at `now` if its heartbeats have grown since."""
+        seen = self.know(told.name, told.role)
+        if seen.connected and not seen.replica:
+            return
+        if (seen.replica, seen.beats) == (told.replica, told.beats):
+            seen.connected = seen.heard.beat is not None and now - seen.heard.beat <= SILENCE
+            return
+        first_word = seen.replica != told.replica and seen.heard.beat is None
+        seen.replica, seen.beats = told.replica, told.beats
+        seen.position, seen.counters, seen.problems = told.position, told.counters, told.problems
+        seen.version = told.version
+        if not first_word:  # an old row proves nothing, one that changes does
+            seen.connected = True
+            seen.heard = replace(seen.heard, beat=now, good_beats=told.heard.good_beats)
+
+    def not_told(self, seconds: float) -> None:
+        """For `seconds` nothing was learnt of what the others hear: that means nothing of their nodes."""
+        self._shift([seen for seen in self._seen.values() if seen.replica], seconds)
 
     def acknowledged(self, name: str, position: Position) -> None:
         """`name` has applied everything up to `position`."""
@@ -87,11 +119,22 @@ class Fanout:
         if ready and position is not None and position.reaches(head):
             count += 1
         seen.heard = replace(seen.heard, beat=now, good_beats=count)
+        seen.beats += 1
         seen.position, seen.counters, seen.problems = position, counters, problems
+
+    def beat_unread(self, name: str, now: float, *, ready: bool) -> None:
+        """A heartbeat came in while the journal could not be read: the node lives, and stays what it was."""
+        seen = self._seen.get(name)
+        if seen is not None:
+            seen.heard = replace(seen.heard, beat=now, good_beats=seen.heard.good_beats if ready else 0)
+            seen.beats += 1
 
     def slept(self, seconds: float) -> None:
         """Control itself did not run for `seconds`: that nothing was heard then means nothing."""
-        for seen in self._seen.values():
+        self._shift(self._seen.values(), seconds)
+
+    def _shift(self, all_seen: Iterable[Seen], seconds: float) -> None:
+        for seen in all_seen:
             if seen.heard.beat is not None:
                 seen.heard = replace(seen.heard, beat=seen.heard.beat + seconds)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -25,11 +24,12 @@ class Journal:
         self._signer = signer
         self._clock = clock
         self._keep = keep
-        self._grown = asyncio.Event()
+        self._bell = database.bells["journal"]
 
     async def begin(self) -> None:
         """Makes the counter's row, the first time."""
         async with self._database.write() as connection:
+            await connection.lock("journal")
             if (await connection.execute(select(counter.c.id))).first() is None:
                 await connection.execute(insert(counter).values(id=1, lineage=secrets.token_hex(8), number=0))
 
@@ -37,6 +37,7 @@ class Journal:
         """After a restored backup: numbers are given again, so every node must take a snapshot."""
         async with self._database.write() as connection:
             await connection.execute(update(counter).values(lineage=secrets.token_hex(8)))
+            await connection.ring("journal")
         self.tell()
 
     async def append(self, connection: Statements, kind: Kind, body: Document) -> Position:
@@ -53,12 +54,12 @@ class Journal:
         )
         if number % 100 == 0:
             await connection.execute(delete(journal).where(journal.c.number <= number - self._keep))
+        await connection.ring("journal")
         return Position(lineage, number)
 
     def tell(self) -> None:
-        """Wakes those who follow."""
-        self._grown.set()
-        self._grown = asyncio.Event()
+        """Wakes those who follow in this process; other ones hear it from the database."""
+        self._bell.ring()
 
     async def head(self) -> Position:
         """The position of the last event."""
@@ -86,7 +87,7 @@ class Journal:
         """Every event after `position`, signed, in order; then waits for more, until the lineage ends."""
         lineage, number = position.lineage, position.number
         while True:
-            grown = self._grown
+            grown = self._bell.next
             for row in await self._after(number):
                 if row.lineage != lineage:
                     return
@@ -110,7 +111,7 @@ class Journal:
 
     async def snapshot(self) -> tuple[Position, Signed]:
         """Everything that the journal amounts to now, signed."""
-        async with self._database.write() as connection:  # one moment for all tables
+        async with self._database.moment() as connection:
             at = (await connection.execute(select(counter.c.lineage, counter.c.number))).one()
             documents = (await connection.execute(select(sites.c.document).order_by(sites.c.name))).scalars()
             fleet = await fleet_document(connection)

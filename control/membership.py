@@ -68,6 +68,7 @@ class Membership:
         secret = secrets.token_urlsafe(24)
         now = self._clock()
         async with self._database.write() as connection:
+            await connection.lock(f"node {node.name}")
             if (await connection.execute(select(nodes.c.name).where(nodes.c.name == node.name))).first():
                 raise Known(f"name: a node called {node.name} is there already; revoke it first")
             await connection.execute(

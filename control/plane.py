@@ -6,27 +6,33 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
 from control.auth import Auth
 from control.authority import Authority, utc
 from control.db.database import Database, sqlite_url
-from control.db.tables import nodes
+from control.db.tables import counter, nodes
 from control.fanout import Fanout
 from control.journal import Journal
 from control.membership import Membership
 from control.purges import Purges
+from control.replicas import Replicas
 from control.samples import Samples
 from control.settings import ControlSettings
 from control.sites import Sites
 from control.stream import Stream
 from edge.identity import write_private
 from edge.journal import Signer
+from edge.problems import Problem, Refused
 from geo.fleet import Fleet, Node, Place
 from geo.lookup import Lookup
+
+KEYS = ("authority.key", "authority.pem", "journal.key")  # what every control of a fleet has in its state
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,12 @@ class Plane:
     samples: Samples
     fanout: Fanout
     stream: Stream
+    replicas: Replicas
     lookup: Lookup
+
+    async def command(self, name: str, verb: str, body: dict[str, Any]) -> Any:
+        """Has the node called `name` carry out `verb`. Raises NoSuchNode, CommandFailed."""
+        return await self.replicas.command(name, verb, body)
 
     async def fleet(self) -> Fleet:
         """The edge nodes that have joined, with their health: what routing sees."""
@@ -84,11 +95,26 @@ async def build(settings: ControlSettings, clocks: Clocks, lookup: Lookup) -> Pl
     directory = settings.directory
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.database or sqlite_url(directory / "control.db"))
+    try:
+        return await _build_on(database, settings, clocks, lookup)
+    except OperationalError as error:
+        await database.close()
+        reason = str(error.orig).strip().splitlines()[0]
+        raise Refused([Problem("database", reason, "a database that answers")]) from error
+    except BaseException:
+        await database.close()
+        raise
+
+
+async def _build_on(database: Database, settings: ControlSettings, clocks: Clocks, lookup: Lookup) -> Plane:
+    directory = settings.directory
     await database.migrate()
+    await refuse_without_keys(database, directory)
     key = journal_key(directory)
     authority = Authority.open(directory, utc(clocks.wall()))
     journal = Journal(database, Signer(key), clocks.wall, settings.journal_keep)
     await journal.begin()
+    await begin_fleet(database, authority.fingerprint, public_of(key))
     fanout = Fanout(clocks.monotonic())
     sites = Sites(database, journal, authority, clocks.wall)
     membership = Membership(database, journal, authority, clocks.wall, settings.token_hours * 3600)
@@ -98,7 +124,6 @@ async def build(settings: ControlSettings, clocks: Clocks, lookup: Lookup) -> Pl
             select(nodes.c.name, nodes.c.role).where(nodes.c.serial.is_not(None))
         ):
             fanout.know(row.name, row.role)
-    public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     stream = Stream(
         journal=journal,
         membership=membership,
@@ -106,7 +131,7 @@ async def build(settings: ControlSettings, clocks: Clocks, lookup: Lookup) -> Pl
         purges=purges,
         fanout=fanout,
         authority=authority,
-        journal_key=base64.b64encode(public).decode(),
+        journal_key=public_of(key),
         monotonic=clocks.monotonic,
     )
     auth = Auth(
@@ -128,8 +153,37 @@ async def build(settings: ControlSettings, clocks: Clocks, lookup: Lookup) -> Pl
         samples=Samples(database),
         fanout=fanout,
         stream=stream,
+        replicas=Replicas(database, fanout, stream, clocks.wall, clocks.monotonic),
         lookup=lookup,
     )
+
+
+async def refuse_without_keys(database: Database, directory: Path) -> None:
+    """A fleet's database without its keys would give it new ones, which no node trusts. Raises Refused."""
+    async with database.read() as connection:
+        known = (await connection.execute(select(counter.c.authority))).scalar()
+    missing = [name for name in KEYS if not (directory / name).exists()]
+    if known is not None and missing:
+        wanted = f"{', '.join(KEYS)} of its fleet: copy them there from another control, or restore"
+        raise Refused([Problem("state", f"{directory} without {', '.join(missing)}", wanted)])
+
+
+async def begin_fleet(database: Database, authority: str, journal: str) -> None:
+    """The first control of a fleet writes which keys it has; others must have the same. Raises Refused."""
+    async with database.write() as connection:
+        await connection.lock("journal")
+        row = (await connection.execute(select(counter.c.authority, counter.c.journal_key))).one()
+        if row.authority is None:
+            await connection.execute(update(counter).values(authority=authority, journal_key=journal))
+        elif (row.authority, row.journal_key) != (authority, journal):
+            wanted = "the keys of the fleet that this database belongs to"
+            raise Refused([Problem("state", "keys of another fleet", f"{wanted}: {', '.join(KEYS)}")])
+
+
+def public_of(key: Ed25519PrivateKey) -> str:
+    """The public half of the journal's key, as nodes are given it."""
+    raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return base64.b64encode(raw).decode()
 
 
 def journal_key(directory: Path) -> Ed25519PrivateKey:

@@ -65,7 +65,7 @@ class Purges:
         self._journal = journal
         self._fanout = fanout
         self._clock = clock
-        self._changed = asyncio.Event()
+        self._bell = database.bells["receipts"]
 
     async def order(self, purge: Purge, by: str, key: str | None = None) -> Order:
         """Journals `purge`; it is durable when this returns. The same `key` gives the same order.
@@ -73,6 +73,8 @@ class Purges:
         Raises KeyReused.
         """
         async with self._database.write() as connection:
+            if key is not None:
+                await connection.lock(f"purge {key}")
             if key is not None and (known := await self._by_key(connection, key)) is not None:
                 if known.purge != purge:
                     raise KeyReused(f"Idempotency-Key: {key!r} was used for another purge")
@@ -137,9 +139,9 @@ class Purges:
             written = await connection.execute(
                 update(receipts).where(*pending).values(applied_at=self._clock())
             )
-        if written.rowcount:
-            self._changed.set()
-            self._changed = asyncio.Event()
+            if written.rowcount:
+                await connection.ring("receipts")
+        self._bell.ring()
 
     async def forget(self, node: str) -> None:
         """`node` is no member any more: no purge waits for it."""
@@ -147,8 +149,8 @@ class Purges:
             await connection.execute(
                 delete(receipts).where(receipts.c.node == node, receipts.c.applied_at.is_(None))
             )
-        self._changed.set()
-        self._changed = asyncio.Event()
+            await connection.ring("receipts")
+        self._bell.ring()
 
     async def sweep(self) -> None:
         """Forgets purges and their receipts after a month: no outbox repeats a key for longer."""
@@ -172,7 +174,7 @@ class Purges:
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    changed = self._changed
+                    changed = self._bell.next
                     order = await self.find(id)
                     if order is None or order.done:
                         return order

@@ -28,7 +28,8 @@ class ControlSettings(Table):
         ".tepi/control", description="Directory of the database, the authority's key and the journal's key."
     )
     database: str = Field(
-        "", description="A database URL; empty: the file control.db in the state directory."
+        "",
+        description="postgresql://USER@HOST/NAME, as libpq reads it; empty: the file control.db in state.",
     )
     listen: Listen = Field(Address("127.0.0.1", 8300), description="Dashboard and API.")
     tls: TlsTable | None = Field(None, description="Set, dashboard and API speak HTTPS.")

@@ -46,6 +46,7 @@ class Sites:
         site = parse_site(document)
         document = embedded(document)
         async with self._database.write() as connection:
+            await connection.lock("sites")
             if await _document(connection, site.name) is not None:
                 raise Exists(f"name: a site called {site.name} is there already")
             await self._put(connection, site, document, new=True)
@@ -59,6 +60,7 @@ class Sites:
         if site.name != name:
             raise Refused([Problem("name", repr(site.name), f"{name}, since a site keeps its name")])
         async with self._database.write() as connection:
+            await connection.lock("sites")
             if await _document(connection, name) is None:
                 raise Missing(name)
             await self._put(connection, site, document, new=False)
@@ -68,6 +70,7 @@ class Sites:
     async def remove(self, name: str) -> None:
         """Forgets the site called `name`. Raises Missing."""
         async with self._database.write() as connection:
+            await connection.lock("sites")
             if not (await connection.execute(delete(sites).where(sites.c.name == name))).rowcount:
                 raise Missing(name)
             await connection.execute(delete(certificates).where(certificates.c.name == name))

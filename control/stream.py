@@ -8,11 +8,12 @@ import json
 import logging
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
+from sqlalchemy.exc import SQLAlchemyError
 
 from control.api.problem import problem
 from control.authority import Authority, BadRequest
@@ -30,6 +31,8 @@ log = logging.getLogger("tepi.control.stream")
 LARGEST_BODY = 64 * 1024
 LARGEST_FRAME = 4 * 1024 * 1024
 TELL_SECONDS = 1.0
+COMPLAIN_SECONDS = 10.0
+RETRY_SECONDS = 0.5
 REVOKED, DIALLED_AGAIN = 4403, 4409  # WebSocket close codes (RFC 6455 §7.4.2)
 
 
@@ -56,9 +59,11 @@ class Line:
 
     name: str
     role: str
+    serial: str
     socket: web.WebSocketResponse
     transport: asyncio.Transport | None
     heard: float
+    owed: Position | None = None  # acknowledged, and not yet written down
     pending: dict[str, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
     following: asyncio.Task[None] | None = None
 
@@ -103,6 +108,7 @@ class Stream:
         self._journal_key = journal_key
         self._monotonic = monotonic
         self._lines: dict[str, Line] = {}
+        self._complained = float("-inf")
 
     def application(self) -> web.Application:
         """The routes of the node listener."""
@@ -146,6 +152,17 @@ class Stream:
         if line is not None:
             await line.end(REVOKED, "revoked")
         await self._purges.forget(name)
+
+    async def only(self, serials: Mapping[str, str]) -> None:
+        """Ends the lines of who is none of `serials` (certificates' serials by name): revoked elsewhere."""
+        for line in list(self._lines.values()):
+            known = serials.get(line.name)
+            if known == line.serial or await self._membership.by_certificate(line.name, line.serial):
+                continue
+            if known is None:
+                await self.revoked(line.name)
+            else:
+                await line.end(REVOKED, "another certificate is valid now")
 
     async def tell_health(self, nodes: dict[str, str]) -> None:
         """Every node hears of every node's health."""
@@ -209,7 +226,10 @@ class Stream:
             subject = _names(certificate.get("subject"))
             serial = str(certificate.get("serialNumber", "")).lower().lstrip("0")
             name = subject.get("commonName", "")
-            role = await self._membership.by_certificate(name, serial)
+            try:
+                role = await self._membership.by_certificate(name, serial)
+            except SQLAlchemyError:
+                raise web.HTTPServiceUnavailable(text="the database does not answer") from None
             if role is not None:
                 return Member(name, role, serial)
         raise web.HTTPForbidden(text="no member of this fleet, or revoked")
@@ -227,7 +247,7 @@ class Stream:
         member = await self._member(request)
         socket = web.WebSocketResponse(max_msg_size=LARGEST_FRAME, timeout=TELL_SECONDS)
         await socket.prepare(request)
-        line = Line(member.name, member.role, socket, request.transport, self._monotonic())
+        line = Line(member.name, member.role, member.serial, socket, request.transport, self._monotonic())
         older = self._lines.get(member.name)
         self._lines[member.name] = line
         try:
@@ -270,7 +290,9 @@ class Stream:
             case "ack":
                 position = position_of(frame.get("position"))
                 self._fanout.acknowledged(line.name, position)
-                await self._purges.acknowledged(line.name, position)
+                line.owed = position
+                with contextlib.suppress(SQLAlchemyError):  # the next heartbeat tries again
+                    await self._write_receipts(line)
             case "heartbeat":
                 await self._heartbeat(line, frame)
             case "reply":
@@ -280,19 +302,25 @@ class Stream:
             case kind:
                 log.info("%s sent a frame of an unknown type: %r", line.name, kind)
 
+    async def _write_receipts(self, line: Line) -> None:
+        """Every purge up to where the node stands has its receipt."""
+        position = line.owed
+        if position is not None:
+            await self._purges.acknowledged(line.name, position)
+            if line.owed is position:
+                line.owed = None
+
     async def _follow(self, line: Line, position: Position | None) -> None:
-        """Sends what the node has missed, then every event as it comes."""
+        """Sends what the node has missed, then every event as it comes; goes on when the database is back."""
         try:
-            if position is not None and await self._journal.is_behind(position):
-                log.error("%s is ahead of the journal: a restored backup; a new lineage begins", line.name)
-                await self._journal.new_lineage()
-            if position is None or not await self._journal.reaches_back_to(position):
-                position, signed = await self._journal.snapshot()
-                await line.socket.send_str(signed_frame("snapshot", signed))
-            else:
-                await self._purges.acknowledged(line.name, position)
-            async for _, signed in self._journal.follow(position):
-                await line.socket.send_str(signed_frame("event", signed))
+            while True:
+                try:
+                    async for at in self._sending(line, position):
+                        position = at
+                    break
+                except SQLAlchemyError as error:
+                    log.warning("%s has to wait for the database: %s", line.name, type(error).__name__)
+                    await asyncio.sleep(RETRY_SECONDS)
             await line.socket.close(code=WSCloseCode.SERVICE_RESTART, message=b"a new lineage has begun")
         except (ConnectionError, RuntimeError):
             return
@@ -300,8 +328,33 @@ class Stream:
             log.exception("following for %s failed", line.name)
             await line.socket.close(code=WSCloseCode.INTERNAL_ERROR)
 
+    async def _sending(self, line: Line, position: Position | None) -> AsyncIterator[Position]:
+        """Sends what comes after `position`, a snapshot where it must; each position that was sent."""
+        if position is not None and await self._journal.is_behind(position):
+            log.error("%s is ahead of the journal: a restored backup; a new lineage begins", line.name)
+            await self._journal.new_lineage()
+        if position is None or not await self._journal.reaches_back_to(position):
+            position, signed = await self._journal.snapshot()
+            await line.socket.send_str(signed_frame("snapshot", signed))
+            yield position
+        else:
+            await self._purges.acknowledged(line.name, position)
+        async for at, signed in self._journal.follow(position):
+            await line.socket.send_str(signed_frame("event", signed))
+            yield at
+
     async def _heartbeat(self, line: Line, frame: dict[str, Any]) -> None:
-        head = await self._journal.head()
+        """While the database is away the node is heard all the same, and told of no head."""
+        try:
+            head = await self._journal.head()
+            await self._write_receipts(line)
+        except SQLAlchemyError as error:
+            if line.heard - self._complained > COMPLAIN_SECONDS:
+                log.warning("the journal can't be read: %s", type(error).__name__)
+                self._complained = line.heard
+            self._fanout.beat_unread(line.name, self._monotonic(), ready=frame.get("ready") is True)
+            await line.socket.send_str(json.dumps({"type": "waiting", "beat": frame.get("beat")}))
+            return
         self._fanout.beat(
             line.name,
             now=self._monotonic(),

@@ -1,4 +1,4 @@
-"""Control's loops: health once a second, figures once a second, and the first start's credentials."""
+"""Control's loops: health, figures, what is swept out; and the first start's credentials."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import asyncio
 import json
 import logging
 import secrets
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
 
 from control.auth import new_token
+from control.db.bells import listen
+from control.db.database import CHANNEL
+from control.db.election import while_elected
 from control.plane import Plane
+from control.replicas import keep_exchanging
 from edge.identity import write_private
 
 log = logging.getLogger("tepi.control.tasks")
@@ -52,14 +59,34 @@ async def take_samples(plane: Plane) -> None:
         await asyncio.sleep(1.0 - plane.clocks.wall() % 1.0 + 0.01)
 
 
-async def sweep_purges(plane: Plane) -> None:
-    """Forgets old purges, once an hour."""
+async def sweep(plane: Plane) -> None:
+    """Forgets old purges and errands, once an hour."""
     while True:
         try:
             await plane.purges.sweep()
+            await plane.replicas.sweep()
         except Exception:
-            log.exception("old purges could not be forgotten")
+            log.exception("what is old could not be forgotten")
         await asyncio.sleep(3600)
+
+
+def loops(plane: Plane) -> tuple[Coroutine[Any, Any, None], ...]:
+    """All that runs beside the listeners: some of it in every control, some in the one that is elected."""
+    every = (watch_health(plane), while_elected(plane.database, partial(_of_the_elected, plane)))
+    if not plane.database.shared:
+        return every
+    return (
+        *every,
+        listen(plane.database.url, CHANNEL, plane.database.bells),
+        keep_exchanging(plane.replicas),
+        plane.replicas.run_errands(),
+    )
+
+
+async def _of_the_elected(plane: Plane) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(take_samples(plane))
+        group.create_task(sweep(plane))
 
 
 async def first_start(plane: Plane) -> None:
@@ -75,9 +102,12 @@ async def first_start(plane: Plane) -> None:
     }
     path = plane.settings.directory / "first-run.json"
     write_private(path, json.dumps(made, indent=2).encode())
-    await plane.auth.begin(
+    first = await plane.auth.begin(
         FIRST_USER,
         password,
         {"first": (made["token"], "admin"), "origin": (made["service_token"], "purge")},
     )
+    if not first:  # another control on this database was
+        path.unlink()
+        return
     log.warning("first start: user, password and tokens are in %s", path)

@@ -237,6 +237,8 @@ class Agent:
                 await self._acknowledge(socket, line)
             case "head":
                 self._head(line, frame)
+            case "waiting":
+                pass  # control lives, and its database does not answer: nothing is known of the head
             case "health":
                 await self.applies.health(dict(frame["nodes"]))
             case "command":

@@ -33,9 +33,7 @@ async def _explain(call: Call) -> web.Response:
     if name is None:
         return problem(503, "no edge node is connected")
     try:
-        told = await call.plane.stream.command(
-            name, "explain", body.model_dump(exclude={"node"}, exclude_none=True)
-        )
+        told = await call.plane.command(name, "explain", body.model_dump(exclude={"node"}, exclude_none=True))
     except NoSuchNode:
         return problem(404, f"no node called {name} is connected")
     except CommandFailed as error:

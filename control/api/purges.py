@@ -74,7 +74,7 @@ async def dry_run(plane: Plane, purge: Purge) -> dict[str, dict[str, Any]]:
     for seen in list(plane.fanout.all()):
         if seen.role == "edge" and seen.connected:
             try:
-                counted[seen.name] = await plane.stream.command(seen.name, "dry-run", body)
+                counted[seen.name] = await plane.command(seen.name, "dry-run", body)
             except (NoSuchNode, CommandFailed) as error:
                 counted[seen.name] = {"error": str(error)}
     return counted

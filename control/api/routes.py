@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from control.api.problem import problem
 from control.auth import Principal, Scope, same
@@ -75,7 +76,7 @@ def add_endpoints(application: web.Application, plane: Plane, endpoints: tuple[E
 
 
 def _handler(plane: Plane, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def handle(request: web.Request) -> web.StreamResponse:
+    async def answer(request: web.Request) -> web.StreamResponse:
         principal = await authenticate(plane, request)
         if principal is None:
             return problem(
@@ -87,13 +88,19 @@ def _handler(plane: Plane, endpoint: Endpoint) -> Callable[[web.Request], Awaita
             return problem(403, f"a token with the scope {principal.scope} may not do this")
         if not csrf_holds(principal, request):
             return problem(403, f"expected the session's CSRF token in {CSRF_FIELD}")
+        body = None if endpoint.body is None else await _body(request, endpoint.body)
+        return await endpoint.handler(Call(plane, request, principal, body))
+
+    async def handle(request: web.Request) -> web.StreamResponse:
         try:
-            body = None if endpoint.body is None else await _body(request, endpoint.body)
-            return await endpoint.handler(Call(plane, request, principal, body))
+            return await answer(request)
         except Refused as error:
             return problem(422, "the request is refused whole; nothing was changed", error.problems)
         except BadQuery as error:
             return problem(400, "the query can't be read", [error.problem])
+        except (OperationalError, InterfaceError) as error:
+            log.warning("%s %s: %s", request.method, request.path, type(error).__name__)
+            return problem(503, "the database does not answer; try again", headers={"Retry-After": "1"})
         except web.HTTPException:
             raise
         except Exception:

@@ -123,7 +123,7 @@ async def _explain(visit: Visit, url: str, node: str | None) -> tuple[dict[str, 
     if name is None:
         return None, text("No edge node is connected: there is nobody to ask.")
     try:
-        told = await visit.plane.stream.command(name, "explain", {"url": url})
+        told = await visit.plane.command(name, "explain", {"url": url})
     except NoSuchNode:
         return None, text("The node %(name)s is not connected.") % {"name": name}
     except CommandFailed as error:

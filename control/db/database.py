@@ -1,4 +1,4 @@
-"""Control's database: one engine, short transactions, migrations."""
+"""Control's database, SQLite or PostgreSQL: short transactions, one moment for readers, locks, migrations."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, CursorResult, Executable, event
+from sqlalchemy import Connection, CursorResult, Executable, event, func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from control.db.bells import Bell
+from edge.problems import Problem, Refused
+
 T = TypeVar("T")
+Topic = Literal["journal", "receipts", "errands"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-READING = "tepi_reading"  # marks a connection that must not wait for writers
+BEGIN = "tepi_begin"  # the word that begins a transaction of SQLite; "" where there is none
+CHANNEL = "tepi"
 
 
 class Statements:
@@ -25,10 +33,29 @@ class Statements:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+        self._one_writer = connection.dialect.name == "sqlite"
 
     async def execute(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
         """The statement's rows, all fetched."""
         return await to_the_end(self._connection.execute(statement))
+
+    async def lock(self, name: str) -> None:
+        """Until this transaction ends nobody else holds `name`: what was looked up stays true.
+
+        SQLite has one writer anyway.
+        """
+        if not self._one_writer:
+            await self.execute(select(func.pg_advisory_xact_lock(lock_number(name))))
+
+    async def ring(self, topic: Topic) -> None:
+        """Once this transaction is committed, other processes on this database hear of `topic`."""
+        if not self._one_writer:
+            await self.execute(select(func.pg_notify(CHANNEL, topic)))
+
+
+def lock_number(name: str) -> int:
+    """The number of the advisory lock called `name` (64 bits, signed)."""
+    return int.from_bytes(blake2b(f"tepi {name}".encode(), digest_size=8).digest(), signed=True)
 
 
 async def to_the_end(work: Awaitable[T]) -> T:
@@ -53,13 +80,22 @@ class Database:
     """Reads see what is committed; writes are one transaction each and durable when it ends."""
 
     def __init__(self, url: str) -> None:
+        """Raises Refused for a URL of another kind of database."""
         self.url = url
-        self._engine = create_async_engine(url)
-        self._reading: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
-        if self._engine.dialect.name == "sqlite":
-            self._reading = {READING: True}
+        self.bells: dict[str, Bell] = {topic: Bell() for topic in ("journal", "receipts", "errands")}
+        self.shared = not url.startswith("sqlite")  # several processes may work on it at once
+        if self.shared:
+            self._engine = create_async_engine(_driven(url), pool_pre_ping=True)
+            self._reading: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+            self._moment: dict[str, Any] = {
+                "isolation_level": "REPEATABLE READ",
+                "postgresql_readonly": True,
+            }
+        else:
+            self._engine = create_async_engine(url)
+            self._reading, self._moment = {BEGIN: ""}, {BEGIN: "BEGIN"}
             event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
-            event.listen(self._engine.sync_engine, "begin", _begin_immediate)
+            event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Statements]:
@@ -80,6 +116,13 @@ class Database:
         """A connection on which every statement sees the latest commit."""
         async with self._connected() as connection:
             await to_the_end(connection.execution_options(**self._reading))
+            yield Statements(connection)
+
+    @asynccontextmanager
+    async def moment(self) -> AsyncIterator[Statements]:
+        """A connection on which every statement sees one and the same moment; it waits for no writer."""
+        async with self._connected() as connection:
+            await to_the_end(connection.execution_options(**self._moment))
             yield Statements(connection)
 
     @asynccontextmanager
@@ -107,24 +150,46 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite+aiosqlite:///{path}"
 
 
+def _driven(url: str) -> str:
+    """`url`, as libpq reads it, with the driver that is used here. Raises Refused."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.drivername not in ("postgresql", "postgres"):
+        kind = url.partition(":")[0][:40]
+        raise Refused([Problem("database", repr(f"{kind}:…"), "postgresql://USER@HOST/NAME, or nothing")])
+    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun by _begin_immediate alone
+    connection.isolation_level = None  # transactions are begun by _begin_sqlite alone
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
-def _begin_immediate(connection: Connection) -> None:
-    if not connection.get_execution_options().get(READING):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin_sqlite(connection: Connection) -> None:
+    word = connection.get_execution_options().get(BEGIN, "BEGIN IMMEDIATE")
+    if word:
+        connection.exec_driver_sql(word)
 
 
 def _migrate(connection: Connection, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    if revision == "base":
-        command.downgrade(config, "base")
-    else:
-        command.upgrade(config, revision)
+    if connection.dialect.name == "postgresql":  # replicas that start at once migrate one after the other
+        connection.execute(select(func.pg_advisory_lock(lock_number("migrate"))))
+        connection.commit()
+    try:
+        if revision.startswith("-") or revision == "base":
+            command.downgrade(config, revision)
+        else:
+            command.upgrade(config, revision)
+    finally:
+        if connection.dialect.name == "postgresql":
+            connection.rollback()
+            connection.execute(select(func.pg_advisory_unlock(lock_number("migrate"))))
+            connection.commit()

@@ -26,6 +26,37 @@ counter = Table(
     Column("id", Integer, primary_key=True),
     Column("lineage", String(32), nullable=False),
     Column("number", BigInteger, nullable=False),
+    Column("authority", String(64)),  # fingerprints of the keys that every control of the fleet has
+    Column("journal_key", String(64)),
+)
+
+# Several controls on one database: what each hears of the nodes that are connected to it. `beats` grows with
+# every heartbeat, so that readers need no clock but their own.
+presence = Table(
+    "presence",
+    metadata,
+    Column("node", ForeignKey("nodes.name", ondelete="CASCADE"), primary_key=True),
+    Column("replica", String(32), nullable=False),
+    Column("beats", BigInteger, nullable=False),
+    Column("good_beats", BigInteger, nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("lineage", String(32)),
+    Column("number", BigInteger),
+    Column("counters", JSON, nullable=False),
+    Column("problems", JSON, nullable=False),
+)
+
+# Commands to nodes that are connected to another replica, and their answers.
+errands = Table(
+    "errands",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("node", String(63), nullable=False),
+    Column("verb", String(32), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("taken_by", String(32)),
+    Column("reply", JSON),
+    Column("at", Float, nullable=False),
 )
 
 journal = Table(

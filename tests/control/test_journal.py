@@ -16,7 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert, update
 
-from control.db.database import Database, sqlite_url
+from control.db.bells import listen
+from control.db.database import CHANNEL, Database
 from control.db.tables import counter, sites
 from control.journal import Journal
 from edge.journal import Event, Reader, Signer, parse, signed_frame
@@ -30,7 +31,6 @@ class Desk:
     database: Database
     journal: Journal
     reader: Reader
-    path: Path
 
     async def append(self, value: str) -> Position:
         async with self.database.write() as connection:
@@ -52,13 +52,19 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    database = Database(sqlite_url(tmp_path / "control.db"))
+async def desk(database_url: str) -> AsyncIterator[Desk]:
+    database = Database(database_url)
     await database.migrate()
     key = Ed25519PrivateKey.generate()
     journal = Journal(database, Signer(key), time.time, keep=50)
     await journal.begin()
-    yield Desk(database, journal, Reader(key.public_key()), tmp_path / "control.db")
+    hearing = None
+    if database.shared:
+        hearing = asyncio.create_task(listen(database.url, CHANNEL, database.bells))
+    yield Desk(database, journal, Reader(key.public_key()))
+    if hearing is not None:
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
     await database.close()
 
 
@@ -112,16 +118,18 @@ async def test_several_processes_write_at_once_and_a_follower_misses_none(desk: 
     following = asyncio.create_task(desk.read(start, 45))
     writers = [
         await asyncio.create_subprocess_exec(
-            sys.executable, str(WRITER), str(desk.path), "15", f"w{number}",
+            sys.executable, str(WRITER), desk.database.url, "15", f"w{number}",
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             cwd=Path.cwd(),
         )
         for number in range(3)
     ]  # fmt: skip
     while any(writer.returncode is None for writer in writers):
-        desk.journal.tell()  # other processes can't
+        if not desk.database.shared:
+            desk.journal.tell()  # other processes can't, on a file
         await asyncio.sleep(0.02)
-    desk.journal.tell()
+    if not desk.database.shared:
+        desk.journal.tell()
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     events = await following
     assert [event.position.number for event in events] == list(range(1, 46))

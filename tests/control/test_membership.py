@@ -22,8 +22,8 @@ from tests.edge.scripted import eventually, running
 
 
 @pytest.fixture
-async def control(tmp_path: Path) -> AsyncIterator[Control]:
-    async with controlling(tmp_path / "control") as made:
+async def control(tmp_path: Path, database_setting: str) -> AsyncIterator[Control]:
+    async with controlling(tmp_path / "control", database=database_setting) as made:
         yield made
 
 

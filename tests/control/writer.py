@@ -1,21 +1,20 @@
-"""A process that appends purges to a journal: `python writer.py DATABASE COUNT NAME`."""
+"""A process that appends purges to a journal: `python writer.py URL COUNT NAME`."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
-from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from control.db.database import Database, sqlite_url
+from control.db.database import Database
 from control.journal import Journal
 from edge.journal import Signer
 
 
-async def main(path: str, count: int, name: str) -> None:
-    database = Database(sqlite_url(Path(path)))
+async def main(url: str, count: int, name: str) -> None:
+    database = Database(url)
     journal = Journal(database, Signer(Ed25519PrivateKey.generate()), time.time)
     for number in range(count):
         async with database.write() as connection:

@@ -16,8 +16,8 @@ SHOP = {"name": "shop", "hosts": ["shop.test"], "origins": [{"url": "http://127.
 
 
 @pytest.fixture
-async def control(tmp_path: Path) -> AsyncIterator[Control]:
-    async with controlling(tmp_path / "control") as made:
+async def control(tmp_path: Path, database_setting: str) -> AsyncIterator[Control]:
+    async with controlling(tmp_path / "control", database=database_setting) as made:
         yield made
 
 
