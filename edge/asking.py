@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from edge.clock import Clock
+from edge.hopping import Hopping
 from edge.http.cache_status import of_caches_before
 from edge.http.forwarding import towards_commerce, towards_origin
-from edge.http.message import Request
+from edge.http.message import Answer, Request
 from edge.intake import Exchange, Heard
 from edge.outbound import ruled, unruled
 from edge.policy.freshness import Timing
@@ -28,10 +30,33 @@ class Asking:
     upstream: Upstream
     clock: Clock
     identity: str
+    hopping: Hopping | None = None
 
     async def ask(self, x: Exchange, request: Request) -> Heard:
         """Send `request` in the place of `x`'s. Raises UpstreamError."""
         asked = self.clock.monotonic()
+        answer = await self._of_origin(x, request)
+        if x.rules.esi is not None:
+            answer = answer.but(fields=obeyed(answer.fields))
+        return Heard(unruled(answer, x), Timing(asked, self.clock.monotonic(), self.clock.wall()))
+
+    async def through(self, x: Exchange, question: Request) -> Heard:
+        """The answer of the fleet to `question`, or where it has none the origin's; its body as it is.
+
+        Raises UpstreamError.
+        """
+        if self.hopping is None or self.hopping.peers.fleet.alone:
+            return await self.hear(x, question)
+        asked = self.clock.monotonic()
+        question = as_it_is(question)
+        passed = await self.hopping.ask(x, question, partial(self._of_origin, x))
+        if passed is None:
+            return await self.hear(x, question)
+        timing = Timing(asked, self.clock.monotonic(), self.clock.wall())
+        answer = passed.answer
+        return Heard(answer.but(fields=of_caches_before(answer.fields)), timing, expires=passed.expires)
+
+    async def _of_origin(self, x: Exchange, request: Request) -> Answer:
         request = replace(request, query=x.asked.query)  # the key's spelling is ours alone
         if x.rules.classes.pages is not None:
             request = replace(request, fields=without_secrets(request.fields))
@@ -46,10 +71,7 @@ class Asking:
         if x.rules.esi is not None:
             outbound = replace(outbound, fields=outbound.fields.plus(CAPABLE))
         answer = await self.upstream.fetch(x.rules.name, outbound)
-        answer = answer.but(fields=of_caches_before(answer.fields))
-        if x.rules.esi is not None:
-            answer = answer.but(fields=obeyed(answer.fields))
-        return Heard(unruled(answer, x), Timing(asked, self.clock.monotonic(), self.clock.wall()))
+        return answer.but(fields=of_caches_before(answer.fields))
 
     def origins_of(self, x: Exchange) -> Sequence[Standing]:
         """The origins that answer for what `x` asks, as they stand; the visitor's URL may be rewritten."""

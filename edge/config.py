@@ -24,6 +24,7 @@ from edge.document.traffic import (
     traffic_rules,
 )
 from edge.documents import read_toml
+from edge.neighbours import TiersTable
 from edge.notation import (
     Address,
     Cidr,
@@ -39,7 +40,7 @@ from edge.notation import (
 )
 from edge.policy.rules import COMPRESSIBLE, Compression, SiteRules
 from edge.problems import Problem, Refused, problems_of
-from edge.siteorigins import Balance, Commerce, HealthCheck, OriginServer
+from edge.siteorigins import Balance, Commerce, HealthCheck, OriginServer, Timeouts
 
 
 class CacheDefaults(Table):
@@ -72,16 +73,6 @@ class CacheDefaults(Table):
         False,
         description="Store answers with their cookies: only for sites whose cookies are nobody's own.",
     )
-
-
-class Timeouts(Table):
-    """How long origins may take, in seconds."""
-
-    connect: Seconds = Field(5.0, description="Until a connection, TLS included, stands.")
-    first_byte: Seconds = Field(30.0, description="From the request's end to the answer's head.")
-    between_bytes: Seconds = Field(30.0, description="Between two pieces of the answer's body.")
-    total: Seconds = Field(300.0, description="For a whole answer, unless it is an event stream.")
-    stream: Seconds = Field(300.0, description="Event streams and WebSockets may be silent this long.")
 
 
 class CompressionTable(Table):
@@ -145,6 +136,7 @@ class Site(Table):
     pages: PagesTable | None = Field(None, description="How pages are shared, if not by RFC 9111 alone.")
     esi: EsiTable | None = Field(None, description="How pages are made of fragments; unset, they are not.")
     slices: SlicesTable = Field(SlicesTable(), description="How large bodies are kept and fetched.")
+    shield: Name | None = Field(None, description="The PoP by way of which all others ask the origins.")
     guard: bool = Field(
         True,
         description="Whether pages that cookies go with are shared only once they proved everybody's.",
@@ -186,6 +178,7 @@ class Site(Table):
             commerce_prefix=None if self.commerce is None else self.commerce.prefix,
             share_set_cookie=self.cache.share_set_cookie,
             guard=self.guard,
+            shield=self.shield,
             stale_while_revalidate=self.cache.stale_while_revalidate,
             stale_if_error=self.cache.stale_if_error,
             stale_if_unreachable=self.cache.stale_if_unreachable,
@@ -312,6 +305,7 @@ class EdgeConfig(Table):
     limits: Limits = Field(Limits(), description="Limits on clients.")
     access: Access = Field(Access(), description="Allowed and denied networks.")
     log: LogTable = Field(LogTable(), description="How requests are logged.")
+    tiers: TiersTable | None = Field(None, description="The nodes that are asked before an origin.")
     sites: Annotated[tuple[Site, ...], Many] = Field(
         (), validate_default=True, description="Sites of a node without control."
     )
@@ -341,7 +335,17 @@ class EdgeConfig(Table):
             if others.data["control"] is None and not sites:
                 raise ValueError("at least one site, since there is no [control]")
         _check_claims(sites)
+        tiers: TiersTable | None = others.data.get("tiers")
+        if tiers is not None:
+            tiers.check_shields((site.name, site.shield) for site in sites)
         return sites
+
+    @field_validator("tiers")
+    @classmethod
+    def _has_a_name(cls, tiers: TiersTable | None, others: ValidationInfo) -> TiersTable | None:
+        if tiers is not None:
+            tiers.check_name(others.data.get("name", ""))
+        return tiers
 
 
 def _check_claims(sites: tuple[Site, ...]) -> None:

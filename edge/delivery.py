@@ -39,6 +39,8 @@ _OF_THE_BODY = frozenset(
     }
 )
 _BODILESS = frozenset({204, 304})
+# For who applies the site's rules himself: fields and body as the origin sent them.
+AS_IT_IS = Compression(encodings=(), types=())
 
 
 class GoOn(Protocol):
@@ -63,7 +65,7 @@ class Delivery:
         assert isinstance(content, Stored)
         fields = request.fields
         if request.method == "GET" and "range" in fields and entry.status == 200:
-            ranged = await self._ranged(request, entry, content, go_on)
+            ranged = await self._ranged(request, entry, content, rules, go_on)
             if ranged is not None:
                 return ranged
         coding = self._coding(request, entry, content, rules)
@@ -80,7 +82,7 @@ class Delivery:
             if encoded is not None:
                 return Answer(entry.status, Fields(self._lines(entry, content, coding, rules)), encoded)
         undone = undecodable(fields, entry.fields)
-        if undone is not None:
+        if undone is not None and rules is not AS_IT_IS:
             plain = decode(undone, content.identity, self.store.max_object)
             if plain is not None:
                 return Answer(entry.status, _decoded(entry.fields, len(plain)), plain)
@@ -103,7 +105,7 @@ class Delivery:
             return Answer(304, _unmodified(self._lines_of_parts(entry, parts, None, rules)))
         if portion is not None and portion.said is not None:
             body = Spliced(parts, portion.part, more, portion.fill)
-            shown = visible(entry.fields).without("content-length")
+            shown = _shown(entry, rules).without("content-length")
             return one(shown, portion.said, portion.part.size, body)
         asked = wanted(request, entry.fields, entry.date, parts.size)
         if request.method == "HEAD" or asked is None:
@@ -120,7 +122,7 @@ class Delivery:
             return Spliced(parts, part, more, arriving, later=several)
 
         if asked is not None:
-            return ranged(entry, asked, parts.size, read)
+            return ranged(entry, _shown(entry, rules), asked, parts.size, read)
         whole = read(needs[0])
         return Answer(entry.status, lines, whole if coding is None else Encoded(whole, coding))
 
@@ -132,7 +134,7 @@ class Delivery:
     ) -> tuple[Line, ...]:
         varies = self._encodes(entry, parts, rules)
         size = parts.size if coding is None else None
-        lines = _encoded_lines(visible(entry.fields).lines, coding, size, varies=varies)
+        lines = _encoded_lines(_shown(entry, rules).lines, coding, size, varies=varies)
         said = coding is not None or varies or "accept-ranges" in entry.fields
         return lines if said else (*lines, ("Accept-Ranges", "bytes"))
 
@@ -192,6 +194,10 @@ class Delivery:
         self, entry: Entry, content: Stored, coding: str | None, rules: Compression
     ) -> tuple[Line, ...]:
         """What visitors see of the fields under `coding`; made once for a body that is whole."""
+        if rules is AS_IT_IS:
+            size = length_of(entry.fields) if content.identity is None else len(content.identity)
+            size = None if entry.status in _BODILESS else size
+            return _encoded_lines(entry.fields.lines, None, size, varies=False)
         lines = content.lines.get(coding)
         if lines is None:
             if content.identity is None:
@@ -234,7 +240,9 @@ class Delivery:
             body = Encoded(body, coding)
         return Answer(entry.status, Fields(self._lines(entry, content, coding, rules)), body)
 
-    async def _ranged(self, request: Request, entry: Entry, content: Stored, go_on: GoOn) -> Answer | None:
+    async def _ranged(
+        self, request: Request, entry: Entry, content: Stored, rules: Compression, go_on: GoOn
+    ) -> Answer | None:
         """206 or 416 (RFC 9110 §14.2); None: the whole is to be sent.
 
         Of a body under way what has come, or soon will, is read as it comes; what lies further off is fetched
@@ -253,11 +261,11 @@ class Delivery:
             return None
         if len(parts) > 1 and fill is not None and not await fill.finished():
             return None
-        body = content.identity
+        body, shown = content.identity, _shown(entry, rules)
         if body is not None or not parts:
-            return ranged(entry, parts, size, lambda part: (body or b"")[part.first : part.end])
+            return ranged(entry, shown, parts, size, lambda part: (body or b"")[part.first : part.end])
         stream = None if fill is None else await self._part(entry, fill, parts[0], go_on)
-        return None if stream is None else ranged(entry, parts, size, lambda part: stream)
+        return None if stream is None else ranged(entry, shown, parts, size, lambda part: stream)
 
     async def _part(self, entry: Entry, fill: Fill, part: Part, go_on: GoOn) -> AsyncIterator[bytes] | None:
         """`part` of a body under way; None if it can no longer be had."""
@@ -272,6 +280,10 @@ class Delivery:
 
 async def _up_to(go_on: GoOn, last: int, first: int) -> AsyncIterator[bytes]:
     return await go_on(first, last)
+
+
+def _shown(entry: Entry, rules: Compression) -> Fields:
+    return entry.fields if rules is AS_IT_IS else visible(entry.fields)
 
 
 def visible(fields: Fields) -> Fields:

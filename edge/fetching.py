@@ -10,6 +10,7 @@ from typing import Any
 
 from edge.asking import Asking, as_it_is
 from edge.clock import Clock
+from edge.hopping import Hopping
 from edge.http.message import Answer, Request
 from edge.http.ranges import Part
 from edge.intake import Exchange, Heard, Intake, is_disguised, judged, own_of
@@ -22,6 +23,7 @@ from edge.policy.key import origin_of
 from edge.policy.keying import is_nobodys, spelled
 from edge.policy.lookup import request_directives
 from edge.policy.partial import Lack, lack, named_by, to_ask
+from edge.policy.passing import is_passed_on
 from edge.policy.reasons import LASTING, OF_THE_ASKER, NotStored, StaleReason
 from edge.policy.statuses import is_error
 from edge.policy.storing import COOKIES, judge
@@ -65,9 +67,10 @@ class Fetching:
         on_background: Callable[[Coroutine[Any, Any, None]], None],
         position: Callable[[], Position],
         identity: str,
+        hopping: Hopping | None = None,
     ) -> None:
         self._store = store
-        self.asking = Asking(upstream, clock, identity)
+        self.asking = Asking(upstream, clock, identity, hopping)
         self._clock = clock
         self._on_background = on_background
         self._position = position
@@ -97,7 +100,7 @@ class Fetching:
             under_way = self.flights.find(key)
             if under_way is not None:
                 return await under_way.wait(owner=False), False
-        flight = self._flight(key)
+        flight = self._flight(key, x)
         if not alone:
             self.flights.open(flight)
         self._on_background(self._fly(flight, x, stale, part, alone=alone))
@@ -112,7 +115,7 @@ class Fetching:
         """Fetch behind a visitor's back, unless somebody does already."""
         key = self._flight_key(x)
         if self.flights.find(key) is None:
-            flight = self._flight(key, pinned=True)
+            flight = self._flight(key, x, pinned=True)
             self.flights.open(flight)
             x = unattended(x, stale) if x.rules.guard else x
             behind = replace(x, request=replace(x.request, method="GET", on_interim=None))
@@ -120,7 +123,7 @@ class Fetching:
 
     def behind(self, x: Exchange, work: Callable[[Flight], Awaitable[None]]) -> None:
         """Do `work` behind a visitor's back, as a flight for which others wait unless there is one."""
-        flight = self._flight(self._flight_key(x), pinned=True)
+        flight = self._flight(self._flight_key(x), x, pinned=True)
         if self.flights.find(flight.key) is None:
             self.flights.open(flight)
         self._on_background(self._tend(flight, work(flight)))
@@ -159,7 +162,7 @@ class Fetching:
         if request.method == "POST" and not guarded and "content-encoding" not in answer.fields:
             fresh = judge(request, answer.status, answer.fields, heard.timing, x.rules)
             if isinstance(fresh, Freshness):
-                flight = self._flight((x.key, ()))
+                flight = self._flight((x.key, ()), x)
                 self._on_background(self._tend(flight, self._take(flight, x, heard, fresh, None)))
                 landing = await flight.wait(owner=True)
                 if isinstance(landing, Shared):
@@ -176,7 +179,7 @@ class Fetching:
 
     async def head(self, x: Exchange) -> tuple[Answer, Origin]:
         """Ask by HEAD. A 200 updates what is stored, or tells that it is obsolete (RFC 9111 §4.3.5)."""
-        flight = self._flight((x.key, ()))
+        flight = self._flight((x.key, ()), x)
         try:
             heard = await self.asking.ask(x, as_it_is(unconditional(x.request)))
             if is_for_all(x.kind):
@@ -203,14 +206,19 @@ class Fetching:
             self._on_background(sweep.finish())
         return sweep
 
-    def _flight(self, key: FlightKey, *, pinned: bool = False) -> Flight:
-        return Flight(key, self.log.begin(), self._position(), pinned=pinned)
+    def _flight(self, key: FlightKey, x: Exchange, *, pinned: bool = False) -> Flight:
+        return Flight(key, self.log.begin(), x.needs or self._position(), pinned=pinned)
 
     def _flight_key(self, x: Exchange, part: Part | None = None) -> FlightKey:
-        """The key, the variant if what is stored tells on what it depends, and where a part begins."""
+        """The key, the variant if what is stored tells on what it depends, and where a part begins.
+
+        What was asked for before a purge that `x` knows of is not for him.
+        """
         stored = self._store.get(x.key)
         listed = tuple(name for name, _ in stored[-1].selection) if stored else ()
         variant = select(listed, x.request.fields) if listed else ()
+        if x.needs is not None:
+            variant = (*variant, ("tepi-position", f"{x.needs.number} {x.needs.lineage}"))
         return x.key, variant if part is None else (*variant, ("range", str(part.first)))
 
     async def _fly(
@@ -256,7 +264,11 @@ class Fetching:
         # Nothing is stored and nobody waits: his conditions are for the origin (RFC 9111 §4.3.2).
         told = alone and stale is None and isinstance(x.kind, Page) and approach.template is None
         question = with_conditions(question, x.request) if told else question
-        heard = await self.asking.hear(x, question)
+        by_way = not alone and why_shy is None and approach.template is None
+        if by_way and is_passed_on(question, x.kind, x.rules):
+            heard = await self.asking.through(x, question)
+        else:
+            heard = await self.asking.hear(x, question)
         if asked_about is not None and heard.answer.status == 304:
             if selected_by(asked_about, heard.answer.fields):
                 landing = self._confirmed(flight, x, asked_about, heard)
@@ -334,6 +346,8 @@ class Fetching:
     def excuse(self, x: Exchange, stale: Entry, now: float, *, reachable: bool) -> StaleReason | None:
         """Why `stale` may stand in for an error, or None; `reachable`: the origin answered with it."""
         if stale.order < self.trusted or lack(x.request, stale) is not None:
+            return None
+        if x.needs is not None and not stale.position.reaches(x.needs):
             return None
         wished = request_directives(x.request).stale_if_error
         return usable_on_error(stale.freshness, now, reachable=reachable, wished=wished)

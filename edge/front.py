@@ -39,6 +39,10 @@ class Relays(Protocol):
         ...
 
 
+# A peer's request as its visitor's, or why it goes no further.
+Vouched = Callable[[Request, Connection], tuple[Request, Refusal | None]]
+
+
 @dataclass(slots=True)
 class Front:
     """The way in and out of the pipeline, for every listener of a node."""
@@ -52,6 +56,7 @@ class Front:
     locate: Callable[[str, str, str], Client | None]  # address, host, path
     ready: Callable[[], bool]
     keep: Callable[[Ticket, Request, Answer, bytes], object]  # a memo of an answer, for the lane
+    vouched: Vouched | None = None  # of a listener for the fleet's own nodes
     draining: bool = False
     under_way: int = 0
 
@@ -72,6 +77,8 @@ class Front:
         self.under_way += 1
         ticket, connection.ticket = connection.ticket, None
         request, refusal = self._read(incoming, connection, reply)
+        if self.vouched is not None and refusal is None:
+            request, refusal = self.vouched(request, connection)
         if ticket is not None:
             request = ticket.watched(request)
         outcome, sent = Outcome("none"), Sent(CLIENT_GONE, whole=False)

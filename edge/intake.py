@@ -19,6 +19,7 @@ from edge.policy.rules import SiteRules
 from edge.policy.storing import COOKIES, judge, left_out, make_entry
 from edge.policy.surrogate import esi_because
 from edge.policy.validation import confirmed_by_head, updated
+from edge.position import Position
 from edge.purge import PurgeLog
 from edge.store.content import Stored
 from edge.store.fill import Fill
@@ -28,6 +29,8 @@ from edge.transform.esi import EsiParser
 from edge.transform.template import Template, Unread
 from edge.upstream.collapse import Flight, Flights, Origin, Own, Shared, close
 from edge.upstream.contract import UpstreamError
+
+ROUNDED = 2.0  # seconds by which two nodes may count an age differently
 
 
 @dataclass(slots=True)
@@ -52,6 +55,7 @@ class Exchange:
     """One request on its way through the edge, as the cache sees it (`keyed`). `started` is monotonic.
 
     `asked` is the request as the visitor sent it; `within` tells what page it is for, if it is a fragment.
+    `needs` is where in the journal a node stands that asks for him, if this one is not there yet.
     """
 
     request: Request
@@ -61,6 +65,7 @@ class Exchange:
     kind: Class
     asked: Request
     within: Within | None = None
+    needs: Position | None = None
 
     @property
     def group(self) -> str:
@@ -80,11 +85,15 @@ def is_disguised(x: Exchange) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The head of an origin's answer, and when it came; `template` is its body, if that is in pieces."""
+    """The head of an origin's answer, and when it came; `template` is its body, if that is in pieces.
+
+    Another node's is stale there when it `expires`, in monotonic seconds.
+    """
 
     answer: Answer
     timing: Timing
     template: Template | None = None
+    expires: float | None = None
 
     @property
     def origin(self) -> Origin:
@@ -162,7 +171,7 @@ class Intake:
             return shaped
         merged = shaped
         x = replace(x, request=replace(x.request, method="GET"))
-        fresh = judge(x.request, stale.status, merged, heard.timing, x.rules)
+        fresh = until(heard, judge(x.request, stale.status, merged, heard.timing, x.rules))
         content = stale.content
         assert isinstance(content, Stored | Parts)
         if isinstance(fresh, NotStored):
@@ -285,8 +294,16 @@ def judged(
             return heard, NotStored.PARTIAL
         status, given = 200, as_whole(given, came.size)
     request = replace(x.request, method="GET") if x.request.method == "HEAD" else x.request
-    fresh = judge(request, status, given, heard.timing, x.rules)
+    fresh = until(heard, judge(request, status, given, heard.timing, x.rules))
     return replace(heard, answer=answer.but(status=status, fields=given)), fresh
+
+
+def until(heard: Heard, fresh: Freshness | NotStored) -> Freshness | NotStored:
+    """`fresh`, but no longer than the node that answered has it: a purge may have made it stale there."""
+    if heard.expires is None or isinstance(fresh, NotStored):
+        return fresh
+    early = heard.expires <= heard.timing.heard or heard.expires < fresh.expires - ROUNDED
+    return fresh.expired_at(heard.expires) if early else fresh
 
 
 def must_be_whole(x: Exchange, fields: Fields) -> bool:

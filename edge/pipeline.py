@@ -12,16 +12,19 @@ from typing import Any, assert_never
 from edge import explain as story
 from edge.assembly import Assembly
 from edge.clock import Clock
-from edge.delivery import Delivery
+from edge.delivery import AS_IT_IS, Delivery
 from edge.explain import Explanation
 from edge.explain_rules import origin_steps, ruled_out, steps_of
 from edge.fetching import Fetching
 from edge.forms import Forms
 from edge.fragments import Fragments, Unfit, request_for, within_page
 from edge.holes import Holes
+from edge.hopping import Hopping
+from edge.http.asker import Asker
 from edge.http.dates import format_date, parse_date
 from edge.http.hops import end_to_end, went_through
 from edge.http.message import Answer, Fields, Outcome, Request
+from edge.http.passing import answer_lines
 from edge.intake import Exchange, Within, unread
 from edge.policy.alterations import shaped
 from edge.policy.classes import classify, parting
@@ -51,6 +54,7 @@ from edge.purging import Purging
 from edge.refusals import failure, refusal
 from edge.ruling import Ruling, dressed
 from edge.sealing import sealed
+from edge.siteorigins import Timeouts
 from edge.store.content import Stored
 from edge.store.memory import MemoryStore
 from edge.store.parts import Parts
@@ -59,6 +63,7 @@ from edge.transform.compress import Compressor
 from edge.transform.template import Include, Template
 from edge.upstream.collapse import Excused, Failed, Landing, Origin, Own, Portion, Shared
 from edge.upstream.contract import Upstream, UpstreamError
+from edge.upstream.peers import Peers
 
 logger = logging.getLogger("tepi.edge")
 
@@ -68,7 +73,8 @@ ForwardReason = MissReason | RevalidateReason | PassReason
 class Pipeline:
     """From request to answer: site, key, lookup, fetch, store, transform.
 
-    `identity` names this cache in Via, CDN-Loop and Cache-Status.
+    `identity` names this cache in Via, CDN-Loop and Cache-Status. `peers` are asked before an origin,
+    `timeouts` tells how long a site's origins may take.
     """
 
     def __init__(
@@ -83,11 +89,16 @@ class Pipeline:
         position: Callable[[], Position],
         random: Callable[[int], bytes],
         identity: str = "tepi",
+        peers: Peers | None = None,
+        timeouts: Callable[[str], Timeouts] = lambda site: Timeouts(),
     ) -> None:
         self._sites = sites
         self._store = store
         self._clock = clock
         self._identity = identity
+        self._position = position
+        self._peers = peers
+        hopping = None if peers is None else Hopping(peers, clock, position, timeouts, identity)
         self.fragments = Fragments(self._fragment)
         self._delivery = Delivery(store, compress)
         self._assembly = Assembly(self.fragments, Holes(random).fill)
@@ -98,6 +109,7 @@ class Pipeline:
             on_background=on_background,
             position=position,
             identity=identity,
+            hopping=hopping,
         )
         self.proving = self._fetching.proving
         self.forms = Forms(self._fetching.ask, clock)
@@ -107,6 +119,8 @@ class Pipeline:
     async def handle(self, request: Request, within: Within | None = None) -> Answer:
         """Answer `request`; never raises but for cancellation, and Unfit if it is for a part of a page."""
         started = self._clock.monotonic()
+        if request.asker is not None:
+            return await self._for_peer(request, request.asker, started)
         rules = self._sites(host_name(request.host))
         refused = self._refusal(request, rules)
         if refused is not None or rules is None:
@@ -116,6 +130,27 @@ class Pipeline:
         else:
             answer = await self._through(request, rules, within)
         return sealed(answer, request, self._identity, (self._clock.monotonic() - started) * 1000)
+
+    async def _for_peer(self, request: Request, asker: Asker, started: float) -> Answer:
+        """The same for another node of the fleet: the origin's answer, and how new it is; nothing is dressed.
+
+        Without a position it is no answer of an origin, and who asks goes on without this node.
+        """
+        here = self._position()
+        needs = None if here.reaches(asker.position) else asker.position
+        rules = self._sites(host_name(request.host))
+        refused = self._refusal(request, rules)
+        if refused is not None or rules is None:
+            answer = refusal(refused or RefusedReason.UNKNOWN_HOST, rules)
+        else:
+            answer = await self._through(request, rules, needs=needs)
+        outcome = answer.outcome
+        if outcome.verdict not in ("error", "refused"):
+            answer = answer.but(fields=answer.fields.plus(*answer_lines(needs or here, outcome.ttl)))
+        elif outcome.reason == "timeout":
+            answer = answer.but(fields=answer.fields.plus(("Tepi-Failure", "timeout")))
+        called = f"{self._identity}-{'worker' if asker.inner else asker.tier.name.lower()}"
+        return sealed(answer, request, called, (self._clock.monotonic() - started) * 1000)
 
     async def _fragment(self, request: Request, within: Within) -> Answer:
         """Answer `request` for a part of a page. Raises Unfit where it must not be one."""
@@ -129,9 +164,16 @@ class Pipeline:
             raise Unfit(FragmentReason.HOST)
         return rules
 
-    async def _through(self, request: Request, rules: SiteRules, within: Within | None = None) -> Answer:
+    async def _through(
+        self,
+        request: Request,
+        rules: SiteRules,
+        within: Within | None = None,
+        *,
+        needs: Position | None = None,
+    ) -> Answer:
         """The answer to `request` of the cache, or of an origin behind it."""
-        x = _exchange(request, rules, self._clock.monotonic(), within)
+        x = _exchange(request, rules, self._clock.monotonic(), within, needs)
         try:
             answer = await self._answer(x)
         except UpstreamError as error:
@@ -139,7 +181,7 @@ class Pipeline:
         except Exception:
             logger.exception("a request ended unexpectedly", extra={"id": request.id, "url": request.url})
             answer = failure(x, UpstreamError("protocol", "edge", "an error of the edge", sent=False))
-        if within is None and rules.classes.pages is not None:
+        if within is None and request.asker is None and rules.classes.pages is not None:
             answer = answer.but(fields=parting(x.kind, request, rules, answer.fields))
         return answer
 
@@ -196,7 +238,8 @@ class Pipeline:
 
     def _decide(self, x: Exchange) -> Decision:
         entries = self._fetching.candidates(x.key)
-        return lookup(x.request, entries, x.rules, self._clock.monotonic(), self._fetching.trusted, x.kind)
+        now = self._clock.monotonic()
+        return lookup(x.request, entries, x.rules, now, self._fetching.trusted, x.kind, x.needs)
 
     async def _served(self, x: Exchange, entry: Entry, reason: StaleReason | None) -> Answer | None:
         """`entry`, fresh or stale, as it is. None if its body went away before it could be followed."""
@@ -348,6 +391,12 @@ class Pipeline:
     ) -> Answer:
         """An answer that nobody else gets; `why` tells why it was not stored."""
         fields = end_to_end(answer.fields).without("x-request-id")
+        verdict = "pass" if isinstance(reason, PassReason) else "miss"
+        outcome = replace(
+            _outcome(verdict, reason, origin, stored=False), site=x.rules.name, key=x.key, detail=why
+        )
+        if x.asked.asker is not None:
+            return answer.but(fields=fields, outcome=outcome)
         date = parse_date(fields.get("date") or "")
         if date is None:
             date = int(self._clock.wall())
@@ -358,20 +407,21 @@ class Pipeline:
             own = await self._assembly.own(x, answer, template)
         else:
             own = await self._delivery.own(x.request, answer, rules, date, conditions_told=conditions_told)
-        verdict = "pass" if isinstance(reason, PassReason) else "miss"
-        outcome = _outcome(verdict, reason, origin, stored=False)
-        return own.but(outcome=replace(outcome, site=x.rules.name, key=x.key, detail=why))
+        return own.but(outcome=outcome)
 
     async def _delivered(self, x: Exchange, entry: Entry, portion: Portion | None = None) -> Answer | None:
         slicing = self._fetching.slicing
         content = entry.content
+        compression = x.rules.compression if x.asked.asker is None else AS_IT_IS
         if isinstance(content, Parts):
             more = partial(slicing.more, x, entry)
-            return self._delivery.parts(x.request, entry, content, x.rules.compression, more, portion)
+            return self._delivery.parts(x.request, entry, content, compression, more, portion)
         go_on = partial(slicing.rest, x, entry)
         if isinstance(content, Stored) and content.template is not None:
+            if x.asked.asker is not None:
+                raise UpstreamError("protocol", x.rules.name, "a page made for each visitor", sent=False)
             return await self._assembly.entry(x, entry, go_on)
-        return await self._delivery.entry(x.request, entry, x.rules.compression, go_on)
+        return await self._delivery.entry(x.request, entry, compression, go_on)
 
     def _age_and_ttl(self, entry: Entry) -> tuple[int, int]:
         now = self._clock.monotonic()
@@ -385,7 +435,8 @@ class Pipeline:
 
     def counts(self) -> Iterator[Gauge]:
         """What is counted beside answers."""
-        return chain(self.fragments.counts(), self.proving.counts(), self.forms.counts())
+        hops = () if self._peers is None else self._peers.counts()
+        return chain(self.fragments.counts(), self.proving.counts(), self.forms.counts(), hops)
 
     async def explain(self, request: Request) -> Explanation:
         """What `handle` would do with `request` now, without doing it."""
@@ -456,16 +507,22 @@ def _is_in_pieces(entry: Entry) -> bool:
     return isinstance(entry.content, Stored) and entry.content.template is not None
 
 
-def _exchange(request: Request, rules: SiteRules, started: float, within: Within | None = None) -> Exchange:
+def _exchange(
+    request: Request,
+    rules: SiteRules,
+    started: float,
+    within: Within | None = None,
+    needs: Position | None = None,
+) -> Exchange:
     """`request` as the cache sees it. Raises Unfit where a page would become a part of itself."""
-    if rules.traffic is not None:
+    if rules.traffic is not None and request.asker is None:
         request = shaped(request, rules.traffic)
     kind = classify(request, rules)
     seen = keyed(request, rules, kind)
     key = key_of(seen)
     if within is not None and key in within.keys:
         raise Unfit(FragmentReason.CYCLE)
-    return Exchange(seen, rules, key, started, kind, request, within)
+    return Exchange(seen, rules, key, started, kind, request, within, needs)
 
 
 def _waited(answer: Answer, decision: Decision, reason: ForwardReason) -> Answer:

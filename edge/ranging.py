@@ -8,15 +8,17 @@ from hashlib import blake2b
 from edge.http.message import Answer, Body, Fields
 from edge.http.ranges import Part, multipart_heads
 from edge.policy.entry import Entry
-from edge.policy.tags import HIDDEN_FIELDS
 from edge.upstream.collapse import close
 
 BodyOf = Callable[[Part], Body]
 
 
-def ranged(entry: Entry, parts: tuple[Part, ...], size: int, body_of: BodyOf) -> Answer:
-    """The answer to a request for `parts` of `entry`'s body of `size` bytes; for none of them 416."""
-    fields = entry.fields.without(*HIDDEN_FIELDS, "content-length")
+def ranged(entry: Entry, shown: Fields, parts: tuple[Part, ...], size: int, body_of: BodyOf) -> Answer:
+    """The answer to a request for `parts` of `entry`'s body of `size` bytes; for none of them 416.
+
+    It bears the fields `shown`.
+    """
+    fields = shown.without("content-length")
     if not parts:
         lost = fields.without("etag", "last-modified", "content-type")
         return Answer(416, lost.plus(("Content-Range", f"bytes */{size}"), ("Content-Length", "0")))

@@ -12,6 +12,7 @@ from typing import Any
 
 from edge.access_log import AccessLog
 from edge.agent import Agent
+from edge.callers import Callers
 from edge.config import EdgeConfig
 from edge.front import Front
 from edge.lane import Lane
@@ -24,6 +25,7 @@ from edge.tasks import Tasks
 from edge.telemetry import Finished, Gauge, Telemetry
 from edge.tls import KeyPair
 from edge.upstream.backends import Backends
+from edge.upstream.peers import Peers
 
 log = logging.getLogger("tepi.edge")
 
@@ -45,6 +47,8 @@ class Running:
     access_log: AccessLog | None = None
     agent: Agent | None = None
     admin: Address | None = None  # once it listens
+    peers: Peers | None = None
+    callers: Callers | None = None
 
     def ready(self) -> bool:
         """Whether visitors should be sent here."""
@@ -53,6 +57,10 @@ class Running:
     def write_log(self, finished: Finished) -> None:
         """Counts and logs one answer."""
         self.telemetry.count(finished)
+        self.log_only(finished)
+
+    def log_only(self, finished: Finished) -> None:
+        """Logs an answer to a neighbour, who counts it as his visitor's."""
         if self.access_log is not None:
             self.access_log.write(finished)
 
@@ -74,6 +82,12 @@ class Running:
                 held = backend.pool.open
                 yield Gauge("origin_connections", "Connections to an origin.", held, labels)
 
+    def counts(self) -> Iterator[Gauge]:
+        """What is counted beside answers to visitors."""
+        yield from self.node.pipeline.counts()
+        if self.callers is not None:
+            yield from self.callers.counts()
+
     def figures(self) -> dict[str, Any]:
         """What heartbeats tell: cumulative counters, and how full the store is at this moment."""
         store = {"bytes": self.store.size, "entries": len(self.store), "budget": self.store.budget}
@@ -91,6 +105,8 @@ class Running:
         self.front.gate.configure(config)
         if config.control is None:
             await self.node.take_sites(config.sites)
+        if self.peers is not None and config.tiers is not None:
+            self.peers.take(config.tiers.fleet(self.config.name))
         before, self.access_log = self.access_log, access_log
         for lane in self.lanes.values():
             lane.log_to(access_log)

@@ -39,6 +39,16 @@ class HealthCheck(Table):
     )
 
 
+class Timeouts(Table):
+    """How long origins may take, in seconds."""
+
+    connect: Seconds = Field(5.0, description="Until a connection, TLS included, stands.")
+    first_byte: Seconds = Field(30.0, description="From the request's end to the answer's head.")
+    between_bytes: Seconds = Field(30.0, description="Between two pieces of the answer's body.")
+    total: Seconds = Field(300.0, description="For a whole answer, unless it is an event stream.")
+    stream: Seconds = Field(300.0, description="Event streams and WebSockets may be silent this long.")
+
+
 class Commerce(Table):
     """The commerce origin: asked for everything under one prefix, over mutual TLS."""
 

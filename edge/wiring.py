@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from edge.agent import Agent
+from edge.callers import Callers
 from edge.checkpoint import Checkpoint
 from edge.config import EdgeConfig
 from edge.front import IDENTITY, Front
@@ -31,6 +32,7 @@ from edge.policy.paths import covers
 from edge.relay import Relay
 from edge.running import Running
 from edge.server import Listener
+from edge.siteorigins import Timeouts
 from edge.sites import Sites
 from edge.store.memory import MemoryStore
 from edge.tasks import Tasks
@@ -39,6 +41,7 @@ from edge.tls import Certificates
 from edge.transform.compress import Compressor
 from edge.upstream.backends import Backends
 from edge.upstream.fetch import Origins
+from edge.upstream.peers import Peers
 from geo.lookup import Database
 
 CERTIFICATE_SECONDS = 5.0
@@ -58,6 +61,7 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
     backends = Backends(sites, _mutual(identity))
     origins = Origins(backends, clock.monotonic)
     store = MemoryStore(config.store.memory, config.store.max_object)
+    peers = _peers(config, clock)
     pipeline = Pipeline(
         sites=sites.rules,
         store=store,
@@ -68,8 +72,10 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
         position=lambda: node.position,
         random=secrets.token_bytes,
         identity=IDENTITY,
+        peers=peers,
+        timeouts=partial(_timeouts, sites),
     )
-    telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received, pipeline.counts)
+    telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received, lambda: edge.counts())
     found = partial(_found, database)
     node = Node(sites, pipeline, Certificates(), lambda: edge.figures(), locate=found)
     if identity is not None and config.control is not None:
@@ -102,6 +108,8 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
         config.limits.head_timeout,
     )
     edge = Running(config, node, front, listeners, telemetry, relay, backends, store, tasks, lanes)
+    if peers is not None:
+        edge.peers, edge.callers = peers, _callers(config, peers, edge, clock, new_id)
     if identity is not None and config.control is not None:
         edge.agent = _agent(config, identity, node, clock)
     return edge
@@ -119,6 +127,33 @@ def _agent(config: EdgeConfig, identity: Identity, node: Node, clock: SystemCloc
         monotonic=clock.monotonic,
         jitter=random.random,
     )
+
+
+def _peers(config: EdgeConfig, clock: SystemClock) -> Peers | None:
+    """The neighbours that this node may ask. Raises OSError and ssl.SSLError."""
+    tiers = config.tiers
+    if tiers is None:
+        return None
+    context = tiers.client_context()
+    fleet = tiers.fleet(config.name)
+    return Peers(fleet, lambda: context, clock.monotonic, connect=tiers.connect, patience=tiers.patience)
+
+
+def _callers(config: EdgeConfig, peers: Peers, edge: Running, clock: SystemClock, new_id: Ids) -> Callers:
+    return Callers(
+        config,
+        fleet=lambda: peers.fleet,
+        answer=edge.node.pipeline.handle,
+        finished=edge.log_only,
+        store=edge.store,
+        clock=clock,
+        new_id=new_id,
+    )
+
+
+def _timeouts(sites: Sites, name: str) -> Timeouts:
+    site = sites.named(name)
+    return Timeouts() if site is None else site.timeouts
 
 
 def _mutual(identity: Identity | None) -> Callable[[], Any]:

@@ -48,6 +48,23 @@ def towards_origin(request: Request, identity: str) -> Request:
     return replace(request, fields=Fields(lines))
 
 
+def towards_peer(request: Request, identity: str) -> Request:
+    """`request` for another node of the fleet, which will tell the origin who asks.
+
+    Strangers' forwarding and `Tepi-*` fields, Host, and the edge's marker cookie go; Via, CDN-Loop and
+    X-Request-Id come.
+    """
+    lines = [
+        line
+        for line in end_to_end(request.fields).lines
+        if not _strange(line[0].lower()) and line[0].lower() != "host"
+    ]
+    lines += [("Via", f"{request.version} {identity}"), ("CDN-Loop", identity)]
+    if request.id:
+        lines.append(("X-Request-Id", request.id))
+    return replace(request, fields=Fields(lines), body=None)
+
+
 def towards_commerce(request: Request, site: str) -> Request:
     """`request` with what the commerce origin is told under a node's certificate."""
     client = request.client

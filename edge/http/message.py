@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterato
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from edge.http.asker import Asker
+
 Line = tuple[str, str]
 T = TypeVar("T", bound=Hashable)
 
@@ -128,7 +130,8 @@ class Request:
     (no fragment, `query` without `?`, None where the target had no `?`).
     `id` follows the request from edge to origin. `body` is None where there is none.
     `on_interim` is told of each interim (1xx) answer while the final one is awaited (RFC 9110 §15.2),
-    `on_hit` of the stored entry where the answer is that and nothing else.
+    `on_hit` of the stored entry where the answer is that and nothing else. `asker` is who passes it on, if it
+    came from within the fleet.
     """
 
     method: str
@@ -143,6 +146,7 @@ class Request:
     version: str = "1.1"
     on_interim: OnInterim | None = field(default=None, compare=False, repr=False)
     on_hit: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
+    asker: Asker | None = None
 
     @property
     def target(self) -> str:

@@ -75,9 +75,14 @@ def spelled(key: str, rules: QueryRules) -> str:
 
 
 def variant_of(request: Request, rules: KeyRules) -> str | None:
-    """The values by which this site's answers differ, spelled as one; None if there are no such rules."""
+    """The values by which this site's answers differ, spelled as one; None if there are no such rules.
+
+    The node that the visitor came to has found them, and told them on.
+    """
     if not rules.varies:
         return None
+    if request.asker is not None:
+        return request.asker.variant
     said = []
     if rules.cookies:
         said += [

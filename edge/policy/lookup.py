@@ -16,6 +16,7 @@ from edge.policy.partial import Asks, asks, completes, lack
 from edge.policy.reasons import MissReason, PassReason, RevalidateReason, StaleReason
 from edge.policy.rules import SiteRules
 from edge.policy.vary import matches
+from edge.position import Position
 
 
 def lookup(
@@ -25,10 +26,12 @@ def lookup(
     now: float,
     trusted: int = 0,
     kind: Class = PAGE,
+    needs: Position | None = None,
 ) -> Decision:
     """The decision for `request`; `entries` are all variants stored under its key.
 
-    `now` is monotonic. Entries whose `order` is below `trusted` must be revalidated before their next use.
+    `now` is monotonic. Entries whose `order` is below `trusted` must be revalidated before their next use,
+    and so must those of before `needs`, which who asks has applied and this node has not.
     """
     passed = bypass(request, kind)
     wishes = request_directives(request)
@@ -41,6 +44,8 @@ def lookup(
         decision = _absent(request, selected)
     else:
         decision = _judge(selected, wishes if rules.obey_reload else _mild(wishes), now, trusted)
+        if needs is not None and not selected.position.reaches(needs):
+            decision = Revalidate(selected, RevalidateReason.BEHIND)
         if selected.content.partial:
             decision = _of_parts(request, selected, decision, thorough=wishes.only_if_cached)
     if wishes.only_if_cached and not isinstance(decision, Hit | Stale):

@@ -24,6 +24,7 @@ class RevalidateReason(StrEnum):
     NO_CACHE = "no-cache"  # the origin wants to be asked every time
     REQUEST = "request"  # the client wants it
     DISTRUSTED = "distrusted"  # filled before the node lost touch with purges
+    BEHIND = "behind"  # filled before a purge that the node which asks has applied, and this one has not
 
 
 class StaleReason(StrEnum):
@@ -139,6 +140,7 @@ FORWARDED = {
     RevalidateReason.NO_CACHE: "stale",
     RevalidateReason.REQUEST: "request",
     RevalidateReason.DISTRUSTED: "stale",
+    RevalidateReason.BEHIND: "stale",
     PassReason.METHOD: "method",
     PassReason.BODY: "bypass",
     PassReason.PRECONDITION: "bypass",

@@ -220,7 +220,7 @@ class SiteRules:
     `platform` names the pack of rules that the site's own add to, and its version, or None.
     `share_set_cookie` stores answers with Set-Cookie, cookie and all, if they are explicitly cacheable.
     `guard`: pages that cookies went with are shared only once they proved to be the same for all.
-    `esi` None: pages are what the origin sends.
+    `esi` None: pages are what the origin sends. `shield` is the PoP by way of which others ask the origin.
     """
 
     name: str
@@ -237,6 +237,7 @@ class SiteRules:
     key: KeyRules = KeyRules()
     classes: ClassRules = ClassRules()
     esi: EsiRules | None = None
+    shield: str | None = None
     traffic: TrafficRules | None = None
     slices: SliceRules = SliceRules()
 

@@ -7,9 +7,9 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Self
 
-from edge.config import Timeouts
 from edge.http.hops import end_to_end
 from edge.http.message import Answer, Body, Fields, Line, Outcome, Request
+from edge.siteorigins import Timeouts
 from edge.upstream.backends import Backend, Backends
 from edge.upstream.contract import Failure, Standing, UpstreamError
 from edge.upstream.http1 import Connection, ExchangeError, Head
@@ -40,7 +40,12 @@ class Origins:
     def __init__(self, backends: Backends, monotonic: Callable[[], float]) -> None:
         self._backends = backends
         self._monotonic = monotonic
-        self.bytes_received = 0  # bodies only, since the start
+        self._exchanges = Exchanges(monotonic)
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of bodies, since the start."""
+        return self._exchanges.bytes_received
 
     def standing(self, site: str, path: str) -> tuple[Standing, ...]:
         """The origins of `site` that answer for `path`."""
@@ -60,25 +65,43 @@ class Origins:
             if backend is None:
                 break
             try:
-                return await self._ask(backend, request, backends.site.timeouts, repeatable)
+                return await self._exchanges.ask(backend, request, backends.site.timeouts, repeatable)
             except UpstreamError as error:
                 last = error
-                if _is_origins_fault(error):
+                if is_its_fault(error):
                     _note_failure(site, backend, error, self._monotonic())
                 if error.sent and not repeatable:
                     break
             tried |= {backend}
         raise last or UpstreamError("no-healthy-origin", site, "every origin is down", sent=False)
 
-    async def _ask(self, backend: Backend, request: Request, timeouts: Timeouts, repeatable: bool) -> Answer:
-        """One origin's answer; a kept connection that proves dead is replaced by a new one."""
-        began = self._monotonic()
+
+class Exchanges:
+    """Requests to one server each, over its pool of connections."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self.monotonic = monotonic
+        self.bytes_received = 0  # bodies only, since the start
+
+    async def ask(
+        self,
+        backend: Backend,
+        request: Request,
+        timeouts: Timeouts,
+        repeatable: bool,
+        patience: float | None = None,
+    ) -> Answer:
+        """A server's answer; a kept connection that proves dead is replaced by a new one.
+
+        With `patience` it must say something within so many seconds, be it an interim answer.
+        """
+        began = self.monotonic()
         head = request_head(request, backend.pool.endpoint.authority)
         idle_at_most = IDLE_SECONDS if repeatable else SURE_SECONDS
         while True:
             lease = await backend.pool.lease(timeouts.connect, idle_at_most=idle_at_most)
             try:
-                answered = await _exchange(lease.connection, head, request, timeouts, backend.url)
+                answered = await _exchange(lease.connection, head, request, timeouts, backend.url, patience)
             except BaseException as error:
                 lease.connection.close()
                 backend.pool.give_back(lease.connection)
@@ -92,7 +115,7 @@ class Origins:
     def _answer(
         self, head: Head, backend: Backend, connection: Connection, timeouts: Timeouts, began: float
     ) -> Answer:
-        now = self._monotonic()
+        now = self.monotonic()
         outcome = Outcome("none", origin=backend.url, origin_status=head.status, origin_seconds=now - began)
         fields = _received(head.fields)
         whole = connection.whole_body()
@@ -108,14 +131,14 @@ class _Body:
 
     def __init__(
         self,
-        origins: Origins,
+        exchanges: Exchanges,
         backend: Backend,
         connection: Connection,
         timeouts: Timeouts,
         began: float,
         head: Head,
     ) -> None:
-        self._origins = origins
+        self._exchanges = exchanges
         self._backend = backend
         self._connection: Connection | None = connection
         self._between = timeouts.between_bytes
@@ -123,7 +146,7 @@ class _Body:
         self._deadline: float | None = began + timeouts.total
         if kind.startswith("text/event-stream"):
             self._between, self._deadline = timeouts.stream, None
-        self._monotonic = origins._monotonic
+        self._monotonic = exchanges.monotonic
 
     def __aiter__(self) -> Self:
         return self
@@ -148,7 +171,7 @@ class _Body:
             self._connection = None
             self._backend.pool.give_back(connection)
             raise StopAsyncIteration
-        self._origins.bytes_received += len(chunk)
+        self._exchanges.bytes_received += len(chunk)
         return chunk
 
     async def aclose(self) -> None:
@@ -204,15 +227,28 @@ class Upload:
 
 
 async def _exchange(
-    connection: Connection, head: bytes, request: Request, timeouts: Timeouts, url: str
+    connection: Connection,
+    head: bytes,
+    request: Request,
+    timeouts: Timeouts,
+    url: str,
+    patience: float | None,
 ) -> Head:
     """One exchange. The origin's patience with a long upload is its own: the clock starts at its end."""
     tell = request.on_interim
     now = asyncio.get_running_loop().time
+    until = now() + timeouts.first_byte
     body = request.body
     streamed = body is not None and not isinstance(body, bytes)
     try:
-        async with asyncio.timeout(timeouts.total if streamed else timeouts.first_byte) as limit:
+        async with asyncio.timeout(timeouts.total if streamed else patience or timeouts.first_byte) as limit:
+
+            def heard(early: Head) -> None:
+                if patience is not None:
+                    limit.reschedule(until)
+                if tell is not None:
+                    tell(early.status, end_to_end(early.fields))
+
             if body is not None and not isinstance(body, bytes):
                 body = Upload(body, lambda: limit.reschedule(now() + timeouts.first_byte))
             return await connection.exchange(
@@ -221,13 +257,11 @@ async def _exchange(
                 chunked=streamed and "content-length" not in request.fields,
                 expects_no_body=request.method == "HEAD",
                 last=_ends_the_connection(request),
-                on_interim=None
-                if tell is None
-                else lambda early: tell(early.status, end_to_end(early.fields)),
+                on_interim=None if tell is None and patience is None else heard,
             )
     except TimeoutError:
         raise UpstreamError(
-            "timeout", url, f"no answer within {timeouts.first_byte:g} s", sent=True
+            "timeout", url, f"no answer within {patience or timeouts.first_byte:g} s", sent=True
         ) from None
     except ExchangeError as error:
         if isinstance(body, Upload) and body.error is not None:
@@ -245,8 +279,8 @@ def _note_failure(site: str, backend: Backend, error: UpstreamError, now: float)
         log.warning("origin %s of %s is avoided for a while: %s", backend.url, site, error.detail)
 
 
-def _is_origins_fault(error: UpstreamError) -> bool:
-    """Whether `error` speaks against the origin, and not against our limits or the client."""
+def is_its_fault(error: UpstreamError) -> bool:
+    """Whether `error` speaks against who was asked, and not against our limits or the client."""
     if isinstance(error, UploadFailed) or error.failure == "overloaded":
         return False
     return error.sent or error.failure != "protocol"

@@ -22,13 +22,18 @@ TlsContext = Callable[[], ssl.SSLContext]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an origin listens, and how its certificate is judged. `mutual` shows it the node's own."""
+    """Where an origin listens, and how its certificate is judged. `mutual` shows it the node's own.
+
+    The certificate is for `name`, or for the host. With a `path` it is a Unix socket.
+    """
 
     scheme: str
     host: str
     port: int
     verify: bool = True
     mutual: bool = False
+    name: str = ""
+    path: str = ""
 
     @property
     def url(self) -> str:
@@ -125,12 +130,15 @@ class Pool:
         context = self._tls() if self._tls is not None else None
         endpoint = self.endpoint
         try:
+            if endpoint.path:
+                _, made = await self._loop.create_unix_connection(protocol, endpoint.path)
+                return made
             _, made = await self._loop.create_connection(
                 protocol,
                 endpoint.host,
                 endpoint.port,
                 ssl=context,
-                server_hostname=endpoint.host if context is not None else None,
+                server_hostname=(endpoint.name or endpoint.host) if context is not None else None,
             )
         except ssl.SSLError as error:
             raise self._error("tls", error.reason or str(error)) from error

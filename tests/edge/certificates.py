@@ -38,7 +38,15 @@ class Authority:
             .sign(key, hashes.SHA256())
         )
         (directory / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        (directory / "ca.key.pem").write_bytes(_unencrypted(key))
         return cls(directory, key, certificate)
+
+    @classmethod
+    def load(cls, directory: Path) -> Authority:
+        """The one that was made there."""
+        key = serialization.load_pem_private_key((directory / "ca.key.pem").read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return cls(directory, key, x509.load_pem_x509_certificate((directory / "ca.pem").read_bytes()))
 
     @property
     def file(self) -> Path:
@@ -58,11 +66,7 @@ class Authority:
         )
         pair = KeyPair(self.directory / f"{name}.cert.pem", self.directory / f"{name}.key.pem")
         pair.cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        pair.key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
+        pair.key.write_bytes(_unencrypted(key))
         return pair
 
     def client(self, pair: KeyPair | None = None) -> ssl.SSLContext:
@@ -78,6 +82,12 @@ class Authority:
         if mutual:
             context.verify_mode = ssl.CERT_REQUIRED
         return context
+
+
+def _unencrypted(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _builder(

@@ -16,6 +16,7 @@ from edge.position import ALONE, Position
 from edge.store.memory import MemoryStore
 from edge.transform.compress import Compressor
 from edge.upstream.contract import Standing
+from edge.upstream.peers import Peers
 
 T0 = 1_800_000_000.0
 
@@ -63,9 +64,12 @@ class Stage:
         *,
         budget: int = 16 * 2**20,
         max_object: int = 2**20,
+        clock: HandClock | None = None,
+        origin: Origin | None = None,
+        peers: Peers | None = None,
     ) -> None:
-        self.clock = HandClock()
-        self.origin = Origin(script)
+        self.clock = clock or HandClock()
+        self.origin = origin or Origin(script)
         self.rules = rules or SiteRules("shop", commerce_prefix="/commerce")
         self.store = MemoryStore(budget, max_object)
         self.tasks: set[asyncio.Task[None]] = set()
@@ -79,6 +83,7 @@ class Stage:
             on_background=self.spawn,
             position=lambda: self.position,
             random=random.Random(7).randbytes,
+            peers=peers,
         )
 
     def spawn(self, job: Coroutine[Any, Any, None]) -> None:

@@ -1,0 +1,195 @@
+"""Asking other nodes before the origin: what they are told, whose answers count, bodies made whole."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Self
+
+from edge.clock import Clock
+from edge.http.forwarding import towards_peer
+from edge.http.message import Answer, Request
+from edge.http.passing import FAILURE, POSITION, TTL, hop_lines, position_in, position_line, ttl_in
+from edge.http.ranges import content_range
+from edge.intake import Exchange
+from edge.policy.freshness import Timing, response_date
+from edge.policy.keying import variant_of
+from edge.policy.partial import strong_validator
+from edge.position import Position
+from edge.siteorigins import Timeouts
+from edge.upstream.collapse import close
+from edge.upstream.contract import UpstreamError
+from edge.upstream.peers import Peers, named
+from edge.upstream.tiers import Next
+
+logger = logging.getLogger("tepi.edge")
+
+Ask = Callable[[Request], Awaitable[Answer]]
+_TOLD = (POSITION, TTL, FAILURE, "x-request-id")
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """An answer of the fleet. `expires` is when it is stale there, in this node's monotonic seconds."""
+
+    answer: Answer
+    expires: float | None
+
+
+class Unreliable(UpstreamError):
+    """A neighbour's answer may be older than a purge that this node has applied, or is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hopping:
+    """Passes requests on to `peers`. `position` is this node's, `timeouts` what a site gives its origins."""
+
+    peers: Peers
+    clock: Clock
+    position: Callable[[], Position]
+    timeouts: Callable[[str], Timeouts]
+    identity: str
+
+    async def ask(self, x: Exchange, request: Request, origin: Ask) -> Passed | None:
+        """The answer of the fleet to `request`; None where the origin itself is to be asked.
+
+        `origin` asks it for the rest of a body that breaks off. Raises UpstreamError where a neighbour has
+        waited in vain for the origin for as long as anybody may.
+        """
+        for to in self.peers.route(x.key, x.rules.shield, x.asked.asker):
+            needed = x.needs or self.position()
+            try:
+                answer = await self._ask(x, request, to, needed)
+            except Unreliable as error:
+                self.peers.count(to, "unreliable")
+                logger.info("an answer was not relied on", extra={"of": named(to), "why": error.detail})
+                continue
+            except UpstreamError as error:
+                self.peers.count(to, error.failure)
+                if isinstance(error, _InVain):
+                    raise
+                continue
+            self.peers.count(to, "answered")
+            ttl = ttl_in(answer.fields)
+            expires = None if ttl is None else self.clock.monotonic() + ttl
+            answer = answer.but(fields=answer.fields.without(*_TOLD))
+            return Passed(self._mended(answer, request, to, origin), expires)
+        return None
+
+    def _mended(self, answer: Answer, request: Request, to: Next, origin: Ask) -> Answer:
+        """`answer`, whose body goes on with what the origin sends if the neighbour's breaks off."""
+        if isinstance(answer.body, bytes):
+            return answer
+        now = self.clock.monotonic()
+        date = response_date(answer.fields, Timing(now, now, self.clock.wall()))
+        validator = strong_validator(answer.fields, date)
+        said = content_range(answer.fields.get("content-range")) if answer.status == 206 else None
+        first, last = (0, None) if said is None else (said[0].first, said[0].last)
+        fit = validator is not None and (answer.status == 200 or said is not None)
+        rest = _Rest(request, validator, last) if fit and validator is not None else None
+        body = _Mended(answer.body, first, rest, origin, partial(self.peers.failed, to))
+        return answer.but(body=body)
+
+    async def _ask(self, x: Exchange, request: Request, to: Next, needed: Position) -> Answer:
+        variant = variant_of(x.asked, x.rules.key)
+        sent = towards_peer(replace(request, query=x.asked.query), self.identity)
+        lines = hop_lines(x.asked, self.peers.fleet.name, to.tier, inner=to.inner, variant=variant)
+        sent = replace(sent, fields=sent.fields.plus(("Host", x.asked.host), *lines, position_line(needed)))
+        answer = await self.peers.ask(to, sent, self.timeouts(x.rules.name))
+        reached = position_in(answer.fields)
+        if reached is not None and reached.reaches(needed):
+            return answer
+        await close(answer.body)
+        if answer.fields.get(FAILURE) == "timeout":
+            raise _InVain("timeout", named(to), "the origin did not answer it", sent=True)
+        detail = f"status {answer.status}" if reached is None else f"it stands at {reached.number}"
+        raise Unreliable("protocol", named(to), detail, sent=True)
+
+
+class _InVain(UpstreamError):
+    """A neighbour has waited for the origin until its time was up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """How the rest of a body is asked for: of what `validator` vouches for, up to `last`."""
+
+    request: Request
+    validator: str
+    last: int | None
+
+    def since(self, at: int) -> Request:
+        asked = f"bytes={at}-" if self.last is None else f"bytes={at}-{self.last}"
+        fields = self.request.fields.without("if-none-match", "if-modified-since", "range", "if-range")
+        fields = fields.plus(("Range", asked), ("If-Range", self.validator))
+        return replace(self.request, fields=fields, on_interim=None)
+
+    def is_in(self, answer: Answer, at: int) -> bool:
+        """Whether `answer` bears just that, from byte `at` on."""
+        said = content_range(answer.fields.get("content-range"))
+        same = self.validator in (answer.fields.get("etag"), answer.fields.get("last-modified"))
+        return answer.status == 206 and same and said is not None and said[0].first == at
+
+
+class _Mended(AsyncIterator[bytes]):
+    """A neighbour's body; where it breaks off, the same version's rest from the origin."""
+
+    __slots__ = ("_at", "_broken", "_on_break", "_origin", "_rest", "_source")
+
+    def __init__(
+        self,
+        source: AsyncIterator[bytes],
+        at: int,
+        rest: _Rest | None,
+        origin: Ask,
+        on_break: Callable[[UpstreamError], None],
+    ) -> None:
+        """`at` is the number of its first byte; without `rest` it is not mended."""
+        self._source = source
+        self._at = at
+        self._rest = rest
+        self._origin = origin
+        self._on_break = on_break
+        self._broken = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await anext(self._source)
+        except UpstreamError as error:
+            if self._broken:
+                raise
+            self._broken = True
+            self._on_break(error)
+            self._source = await self._go_on(error)
+            chunk = await anext(self._source)
+        self._at += len(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        """Want no more."""
+        await close(self._source)
+
+    async def _go_on(self, error: UpstreamError) -> AsyncIterator[bytes]:
+        if self._rest is None:
+            raise error
+        answer = await self._origin(self._rest.since(self._at))
+        if self._rest.is_in(answer, self._at):
+            return _stream(answer)
+        await close(answer.body)
+        raise error
+
+
+async def _stream(answer: Answer) -> AsyncIterator[bytes]:
+    if isinstance(answer.body, bytes):
+        yield answer.body
+        return
+    try:
+        async for chunk in answer.body:
+            yield chunk
+    finally:
+        await close(answer.body)
