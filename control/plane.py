@@ -11,11 +11,11 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select, update
-from sqlalchemy.exc import OperationalError
 
 from control.auth import Auth
 from control.authority import Authority, utc
-from control.db.database import Database, sqlite_url
+from control.backup import KEYS
+from control.db.database import Database, answering, sqlite_url
 from control.db.tables import counter, nodes
 from control.fanout import Fanout
 from control.journal import Journal
@@ -31,8 +31,6 @@ from edge.journal import Signer
 from edge.problems import Problem, Refused
 from geo.fleet import Fleet, Node, Place
 from geo.lookup import Lookup
-
-KEYS = ("authority.key", "authority.pem", "journal.key")  # what every control of a fleet has in its state
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +88,19 @@ class Plane:
         await self.database.close()
 
 
+def database_of(settings: ControlSettings) -> Database:
+    """The database that `settings` name. Raises Refused."""
+    return Database(settings.database or sqlite_url(settings.directory / "control.db"))
+
+
 async def build(settings: ControlSettings, clocks: Clocks, lookup: Lookup) -> Plane:
     """Control's parts on the state directory that `settings` name; the schema is brought up to date."""
     directory = settings.directory
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = Database(settings.database or sqlite_url(directory / "control.db"))
+    database = database_of(settings)
     try:
-        return await _build_on(database, settings, clocks, lookup)
-    except OperationalError as error:
-        await database.close()
-        reason = str(error.orig).strip().splitlines()[0]
-        raise Refused([Problem("database", reason, "a database that answers")]) from error
+        with answering():
+            return await _build_on(database, settings, clocks, lookup)
     except BaseException:
         await database.close()
         raise

@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import and_, delete, insert, or_, select, update
 
 from control.db.database import Database, Statements
-from control.db.tables import nodes, purges, receipts
+from control.db.tables import counter, nodes, purges, receipts
 from control.fanout import Fanout
 from control.journal import Journal
 from edge.position import Position
@@ -124,8 +124,13 @@ class Purges:
 
     async def acknowledged(self, node: str, position: Position) -> None:
         """`node` has applied everything up to `position`: every receipt that waited for that is written."""
+        of_now = select(counter.c.id).where(counter.c.lineage == position.lineage).exists()
         waiting = select(purges.c.id).where(
-            purges.c.lineage == position.lineage, purges.c.number <= position.number
+            or_(
+                and_(purges.c.lineage == position.lineage, purges.c.number <= position.number),
+                # a node of this lineage took its snapshot, and since then trusts nothing that is older
+                and_(purges.c.lineage != position.lineage, of_now),
+            )
         )
         pending = (
             receipts.c.node == node,

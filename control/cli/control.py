@@ -4,31 +4,85 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import uvloop
 
 from control.app import serving
+from control.backup import About, back_up, restore
 from control.cli.process import logging_to_stderr, stop_signal, stops_with_a_sentence
-from control.plane import Clocks, build
+from control.db.database import Database, answering
+from control.plane import Clocks, build, database_of
 from control.settings import ControlSettings, load_control
 from geo.lookup import Lookup, open_database
 
 
-@click.command("control")
+@click.group("control", invoke_without_command=True)
 @click.option(
-    "--config", "path", required=True, type=click.Path(dir_okay=False, path_type=Path),
+    "--config", "path", type=click.Path(dir_okay=False, path_type=Path),
     help="The configuration file.",
 )  # fmt: skip
-@click.option("--new-lineage", is_flag=True, help="After restoring a backup: every node takes a snapshot.")
-def command(path: Path, new_lineage: bool) -> None:
-    """Runs the control plane."""
+@click.option("--new-lineage", is_flag=True, help="After restoring by other means: nodes take snapshots.")
+@click.pass_context
+def command(context: click.Context, path: Path | None, new_lineage: bool) -> None:
+    """Runs the control plane; with a verb, does something to its state instead."""
+    context.obj = path
+    if context.invoked_subcommand is not None:
+        return
     with stops_with_a_sentence():
-        settings = load_control(path)
+        settings = _settings(path)
         logging_to_stderr()
         with open_database() as database:
             uvloop.run(_serve(settings, database, new_lineage=new_lineage))
+
+
+@command.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_obj
+def backup(path: Path | None, file: Path) -> None:
+    """Writes all of control's state, keys included, to FILE; control may run meanwhile."""
+
+    with stops_with_a_sentence():
+        settings = _settings(path)
+        about = asyncio.run(
+            _with_database(settings, lambda base: back_up(base, settings.directory, file, time.time()))
+        )
+    click.echo(
+        f"{file}: {about.rows} rows at journal {about.number}. The fleet's keys are in it: keep it safe."
+    )
+
+
+@command.command("restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def restore_(path: Path | None, file: Path) -> None:
+    """Brings FILE into an empty database and state directory; then start control."""
+
+    with stops_with_a_sentence():
+        settings = _settings(path)
+        about = asyncio.run(_with_database(settings, lambda base: restore(base, settings.directory, file)))
+    then = datetime.fromtimestamp(about.at, UTC).isoformat(timespec="seconds")
+    click.echo(f"restored {about.rows} rows of {then}, journal {about.number}; a new lineage begins.")
+
+
+def _settings(path: Path | None) -> ControlSettings:
+    """The configuration that `--config` names. Raises Refused."""
+    if path is None:
+        raise click.UsageError("name the configuration: --config FILE, before the verb")
+    return load_control(path)
+
+
+async def _with_database(settings: ControlSettings, work: Callable[[Database], Awaitable[About]]) -> About:
+    settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = database_of(settings)
+    try:
+        with answering():
+            return await work(database)
+    finally:
+        await database.close()
 
 
 async def _serve(settings: ControlSettings, lookup: Lookup, *, new_lineage: bool) -> None:

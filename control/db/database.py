@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -14,7 +14,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, CursorResult, Executable, event, func, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from control.db.bells import Bell
@@ -38,6 +38,10 @@ class Statements:
     async def execute(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
         """The statement's rows, all fetched."""
         return await to_the_end(self._connection.execute(statement))
+
+    async def look(self, at: Callable[[Connection], T]) -> T:
+        """What `at` finds, on the synchronous connection that it is given."""
+        return await to_the_end(self._connection.run_sync(at))
 
     async def lock(self, name: str) -> None:
         """Until this transaction ends nobody else holds `name`: what was looked up stays true.
@@ -148,6 +152,16 @@ class Database:
 def sqlite_url(path: Path) -> str:
     """The URL of a database file."""
     return f"sqlite+aiosqlite:///{path}"
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Whoever can't go on without the database says so in a sentence. Raises Refused."""
+    try:
+        yield
+    except OperationalError as error:
+        reason = (str(error.orig).strip().splitlines() or ["no answer"])[0]
+        raise Refused([Problem("database", reason, "a database that answers")]) from error
 
 
 def _driven(url: str) -> str:

@@ -85,7 +85,8 @@ def test_a_command_on_a_page_exists(page: str, said: str) -> None:
         return
     command: click.Command = main
     with click.Context(main) as context:
-        for word in words[1:]:
+        rest = iter(words[1:])
+        for word in rest:
             if word in ("-h", "--help", "--version", "…"):
                 return
             if "|" in word and isinstance(command, click.Group):
@@ -93,8 +94,11 @@ def test_a_command_on_a_page_exists(page: str, said: str) -> None:
                     assert command.get_command(context, each), f"{page}: no {each}"
                 return
             if word.startswith("-"):
-                known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
-                assert word.split("=")[0] in known, f"{page}: no option {word}"
+                known = {name: each for each in command.params for name in (*each.opts, *each.secondary_opts)}
+                option = known.get(word.split("=")[0])
+                assert option is not None, f"{page}: no option {word}"
+                if "=" not in word and isinstance(option, click.Option) and not option.is_flag:
+                    next(rest, None)
             elif isinstance(command, click.Group):
                 inner = command.get_command(context, word)
                 assert inner is not None, f"{page}: no verb {word}"

@@ -50,15 +50,19 @@ class Control:
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     async def start(self) -> None:
-        free = Address("127.0.0.1", 0)
-        at = self.bound or Bound(free, free, free)
-        settings = ControlSettings(
-            state=str(self.directory), listen=at.api, nodes_listen=at.nodes, admin=at.admin, **self.settings
-        )
+        settings = self.configured()
         lookup = self._stack.enter_context(open_database())
         self.plane = await build(settings, self.shift.clocks(), lookup)
         self._stack.push_async_callback(self.plane.close)
         self.bound = await self._stack.enter_async_context(serving(self.plane))
+
+    def configured(self) -> ControlSettings:
+        """Its settings: the addresses of before, or free ones."""
+        free = Address("127.0.0.1", 0)
+        at = self.bound or Bound(free, free, free)
+        return ControlSettings(
+            state=str(self.directory), listen=at.api, nodes_listen=at.nodes, admin=at.admin, **self.settings
+        )
 
     async def stop(self) -> None:
         await self._stack.aclose()

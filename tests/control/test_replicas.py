@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from control.backup import KEYS
 from control.db.database import Database
 from control.db.election import while_elected
 from control.db.tables import samples
 from control.fanout import Fanout, Seen
 from control.health import SILENCE, Heard
-from control.plane import KEYS
 from control.replicas import EVERY
 from edge.journal import Document
 from edge.problems import Refused
