@@ -62,7 +62,7 @@ async def running(config: EdgeConfig) -> AsyncIterator[Running]:
         edge = build(config, identity, database)
         stack.push_async_callback(_stop, edge)
         if edge.agent is not None:
-            await edge.agent.restore()
+            await edge.agent.restore(kept=edge.store.lasts)
             edge.tasks.start(edge.agent.run())
         await _open_callers(edge)
         await edge.take(config)
@@ -71,7 +71,7 @@ async def running(config: EdgeConfig) -> AsyncIterator[Running]:
             edge.listeners.sweep_forever(),
             Checks(edge.backends).run(),
             every(TEND, edge.backends.tend),
-            every(HEAT, edge.store.heat.turn),
+            every(HEAT, edge.store.front.heat.turn),
             every(TEND_PAGES, lambda: edge.tasks.start(edge.node.tend())),
             every(LOG_FLUSH, lambda: edge.access_log.flush() if edge.access_log is not None else None),
         ):
@@ -110,6 +110,7 @@ async def _stop(edge: Running) -> None:
     edge.backends.close()
     if edge.peers is not None:
         edge.peers.close()
+    edge.store.close()
     if edge.access_log is not None:
         edge.access_log.close()
 

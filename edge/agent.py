@@ -46,8 +46,11 @@ class Applies(Protocol):
         """
         ...
 
-    async def load(self, snapshot: Snapshot) -> None:
-        """Replaces everything by `snapshot`; what was stored before must be revalidated before its use."""
+    async def load(self, snapshot: Snapshot, *, known: bool = False) -> None:
+        """Replaces everything by `snapshot`; what was stored before must be revalidated before its use.
+
+        `known`: it is what this node had applied when it stopped, so that what is stored is of it too.
+        """
         ...
 
     async def health(self, nodes: dict[str, str]) -> None:
@@ -113,19 +116,25 @@ class Agent:
         now = self.monotonic()
         return self._synced and now - self._ticked <= SILENCE and now - self._contact <= MAX_UNSYNCED
 
-    async def restore(self) -> bool:
-        """Takes up the state of the last run, if there was one. The cache is empty: nothing is old."""
+    async def restore(self, *, kept: bool = False) -> bool:
+        """Takes up the state of the last run, if there was one.
+
+        If its cache was `kept` too, purges may have been missed that concern it: the node is not ready before
+        it has reached control's head. An empty cache is not old.
+        """
         state = await asyncio.to_thread(self.checkpoint.load)
         self._contact = self.monotonic()
         if state is None:
             return False
         try:
-            await self.applies.load(state.snapshot())
+            await self.applies.load(state.snapshot(), known=True)
         except ValueError as error:
             log.error("can't take in the kept state of %s: %s", state.position.number, error)
             self.problems["snapshot"] = str(error)
         self._position = state.position
         self._synced = True
+        if kept:
+            self._distrust(self.monotonic())
         return True
 
     async def run(self) -> None:

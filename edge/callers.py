@@ -24,7 +24,7 @@ from edge.listeners import BACKLOG, AddressTaken, cannot_listen
 from edge.notation import Address
 from edge.reply import Sent
 from edge.server import Connection, Listener
-from edge.store.memory import MemoryStore
+from edge.store.contract import Store
 from edge.telemetry import Finished, Gauge
 from edge.upstream.peers import ALIVE
 from edge.upstream.tiers import Fleet
@@ -47,7 +47,7 @@ class Callers:
         fleet: Callable[[], Fleet],
         answer: Callable[[Request], Awaitable[Answer]],
         finished: Callable[[Finished], None],
-        store: MemoryStore,
+        store: Store,
         clock: Clock,
         new_id: Ids,
     ) -> None:
@@ -55,7 +55,7 @@ class Callers:
         self._answer = answer
         self._finished = finished
         self._gate = Gate(_unlimited(config), clock.monotonic)
-        self._lane = Lane(store, self._gate, new_id, 0)
+        self._lane = Lane(store.front, self._gate, new_id, 0)
         self._lane.close()  # it has what visitors get
         self._opened: list[tuple[asyncio.Server, Listener]] = []
         self.done: Counter[str] = Counter()  # requests by verdict

@@ -41,6 +41,7 @@ from edge.notation import (
 from edge.policy.rules import COMPRESSIBLE, Compression, SiteRules
 from edge.problems import Problem, Refused, problems_of
 from edge.siteorigins import Balance, Commerce, HealthCheck, OriginServer, Timeouts
+from edge.storage import StoreTable
 
 
 class CacheDefaults(Table):
@@ -209,21 +210,6 @@ class TlsTable(Table):
 
     cert: str = Field(description="PEM file: the certificate, then its chain.")
     key: str = Field(description="PEM file: the certificate's private key.")
-
-
-class StoreTable(Table):
-    """The memory store."""
-
-    memory: Size = Field(256 * 2**20, description="Bytes for stored answers, bookkeeping included.")
-    max_object: Size = Field(8 * 2**20, description="Larger bodies are kept in slices, or passed on.")
-
-    @field_validator("max_object")
-    @classmethod
-    def _fits(cls, max_object: int, others: ValidationInfo) -> int:
-        memory = others.data.get("memory", max_object)
-        if max_object > memory:
-            raise ValueError(f"no more than memory, which is {memory} bytes")
-        return max_object
 
 
 class Limits(Table):

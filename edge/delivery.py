@@ -18,8 +18,8 @@ from edge.policy.tags import HIDDEN_FIELDS
 from edge.policy.validation import not_modified
 from edge.ranging import Window, one, ranged
 from edge.store.content import Stored
+from edge.store.contract import Store
 from edge.store.fill import AHEAD, Cut, Fill
-from edge.store.memory import MemoryStore
 from edge.store.parts import More, Parts, Spliced
 from edge.transform.compress import Compressor, Encoded, choose, compressible, decode, encode, undecodable
 from edge.upstream.collapse import Following, Portion, close
@@ -53,7 +53,7 @@ class GoOn(Protocol):
 class Delivery:
     """Makes answers of entries."""
 
-    store: MemoryStore
+    store: Store
     compress: Compressor
 
     async def entry(self, request: Request, entry: Entry, rules: Compression, go_on: GoOn) -> Answer | None:

@@ -187,10 +187,12 @@ def explain(
     parts: Sequence[Part] = (),
     more: Sequence[Step] = (),
     before: Sequence[Step] = (),
+    where: Sequence[str] = (),
 ) -> Explanation:
     """The story of a decision: `now` is monotonic; `parts` are the fragments of the page that it is about.
 
-    `more` are steps that others took towards it, `before` those that were taken before the cache was asked.
+    `more` are steps that others took towards it, `before` those that were taken before the cache was asked;
+    `where` says where entries lie.
     """
     request, rules, key = x.asked, x.rules, x.key
     word, reason, selected = _told(decision)
@@ -207,7 +209,7 @@ def explain(
         *_cookies(x),
         Step("key", f"the key is {url_of(key)}", _key_facts(x)),
         Step("rules", "the site's caching rules", _rules(rules)),
-        Step("stored", _count(len(entries)), {"variants": len(entries)}),
+        Step("stored", _count(len(entries)), {"variants": len(entries), "where": list(where)}),
         *(() if selected is None else (_directives(selected), *_page(selected, parts))),
         *more,
         Step("decision", f"{word}: {_MEANING[reason]}" if reason else "hit: the stored answer is fresh", {}),

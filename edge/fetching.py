@@ -34,8 +34,9 @@ from edge.proving import Approach, Proving, Verdict, unattended
 from edge.purge import Groups, Keys, Mark, PurgeLog
 from edge.slicing import Slicing
 from edge.store.content import Stored
+from edge.store.contract import Store
 from edge.store.fill import Cut
-from edge.store.memory import SLICE, MemoryStore, Sweep
+from edge.store.sweeping import SLICE
 from edge.upstream.collapse import (
     Excused,
     Failed,
@@ -61,7 +62,7 @@ class Fetching:
     def __init__(
         self,
         *,
-        store: MemoryStore,
+        store: Store,
         upstream: Upstream,
         clock: Clock,
         on_background: Callable[[Coroutine[Any, Any, None]], None],
@@ -146,7 +147,7 @@ class Fetching:
             heard = await self.asking.for_one(x)
         except UpstreamError as error:
             if error.sent and is_unsafe(request.method) and self._may_outdate(x, x.key):
-                self.invalidate(Keys((x.key,)))  # it may have been done all the same
+                await self.invalidate(Keys((x.key,)))  # it may have been done all the same
             raise
         answer = heard.answer
         outdated = tuple(
@@ -155,9 +156,9 @@ class Fetching:
             if self._may_outdate(x, key := spelled(named, x.rules.key.query))
         )
         if outdated:
-            self.invalidate(Keys(outdated))
+            await self.invalidate(Keys(outdated))
         if groups := invalidated_groups(request, answer.status, answer.fields):
-            self.invalidate(Groups(origin_of(x.key), frozenset(groups)))
+            await self.invalidate(Groups(origin_of(x.key), frozenset(groups)))
         guarded = x.rules.guard and "cookie" in request.fields
         if request.method == "POST" and not guarded and "content-encoding" not in answer.fields:
             fresh = judge(request, answer.status, answer.fields, heard.timing, x.rules)
@@ -196,18 +197,22 @@ class Fetching:
         finally:
             self.log.end(flight.order)
 
-    def invalidate(self, mark: Mark) -> Sweep:
-        """Refuse from now on what `mark` strikes: what is stored, arriving, or still being asked for."""
+    async def invalidate(self, mark: Mark) -> int:
+        """Refuse from now on what `mark` strikes: what is stored, arriving, or still being asked for.
+
+        Returns how many entries that are, once a crash can't undo it.
+        """
         self.log.record(mark)
         for entry in self.flights.struck(mark):
             self.flights.leave(entry)
         sweep = self._store.strike(mark, self._clock.monotonic())
         if not sweep.step(SLICE):
             self._on_background(sweep.finish())
-        return sweep
+        return await sweep.hold()
 
     def _flight(self, key: FlightKey, x: Exchange, *, pinned: bool = False) -> Flight:
-        return Flight(key, self.log.begin(), x.needs or self._position(), pinned=pinned)
+        order = self.log.begin()
+        return Flight(key, order, x.needs or self._position(), self._store.number, pinned=pinned)
 
     def _flight_key(self, x: Exchange, part: Part | None = None) -> FlightKey:
         """The key, the variant if what is stored tells on what it depends, and where a part begins.
@@ -251,6 +256,8 @@ class Fetching:
     async def _fetch(
         self, flight: Flight, x: Exchange, stale: Entry | None, part: Part | None, *, alone: bool
     ) -> None:
+        if stale is not None and not await self._store.recall(stale):
+            stale = part = None
         why_shy = self.flights.why_shy(x.group, self._clock.monotonic()) if stale is None else None
         if why_shy is not None and is_disguised(x):
             heard = await self.asking.hear(x, with_conditions(named_by(x.asked), x.asked))

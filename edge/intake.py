@@ -22,8 +22,8 @@ from edge.policy.validation import confirmed_by_head, updated
 from edge.position import Position
 from edge.purge import PurgeLog
 from edge.store.content import Stored
+from edge.store.contract import Store
 from edge.store.fill import Fill
-from edge.store.memory import MemoryStore
 from edge.store.parts import Parts
 from edge.transform.esi import EsiParser
 from edge.transform.template import Template, Unread
@@ -104,7 +104,7 @@ class Heard:
 class Intake:
     """Takes answers in for the store, under the order of purges."""
 
-    def __init__(self, store: MemoryStore, flights: Flights, log: PurgeLog) -> None:
+    def __init__(self, store: Store, flights: Flights, log: PurgeLog) -> None:
         self._store = store
         self._flights = flights
         self._log = log
@@ -269,6 +269,7 @@ def _entry(flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, content:
         site=x.rules.name,
         order=flight.order,
         position=flight.position,
+        number=flight.number,
         by_variant=x.by_variant,
     )
 

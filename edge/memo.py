@@ -17,7 +17,7 @@ from edge.policy.entry import Entry
 from edge.policy.reasons import RuleReason
 from edge.sites import Sites
 from edge.store.content import Stored
-from edge.store.memory import MemoryStore
+from edge.store.contract import Store
 from edge.telemetry import Telemetry
 
 CONDITIONS = 2_048  # sets of them that are known at once
@@ -61,7 +61,7 @@ class Memos:
         self,
         *,
         lanes: Mapping[str, Lane],
-        store: MemoryStore,
+        store: Store,
         sites: Sites,
         telemetry: Telemetry,
         access_log: Callable[[], AccessLog | None],

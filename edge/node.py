@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, assert_never
@@ -22,7 +22,7 @@ from edge.position import ALONE, Position
 from edge.problems import Refused, problems_of
 from edge.purge import Purge, PurgeKind
 from edge.ruling import host_of
-from edge.sites import Sites
+from edge.sites import Sites, shared_as
 from edge.tls import BadCertificate, Certificates, KeyPair
 
 log = logging.getLogger("tepi.edge.node")
@@ -105,7 +105,7 @@ class Node:
                 assert_never(event.kind)
         self.position = event.position
 
-    async def load(self, snapshot: Snapshot) -> None:
+    async def load(self, snapshot: Snapshot, *, known: bool = False) -> None:
         """Takes the place of everything known; a part that can't be taken in does not hold up the rest."""
         problems: list[str] = []
         sites = []
@@ -118,7 +118,8 @@ class Node:
                 if kept is not None:
                     sites.append(kept)
         await self.take_sites(sites)
-        self.pipeline.distrust()
+        if not known:
+            await self.pipeline.distrust()
         self.certificates.keep_only(frozenset(str(each["name"]) for each in snapshot.certificates))
         for certificate in snapshot.certificates:
             try:
@@ -131,8 +132,7 @@ class Node:
 
     async def take_sites(self, sites: Iterable[Site]) -> None:
         """Exactly `sites` from now on; pages that one of them shares otherwise than before are forgotten."""
-        for name in self.sites.replace(sites):
-            await self.pipeline.purge(Purge("site", name), self.position)
+        await self._forget(self.sites.replace(sites), self.position)
 
     async def health(self, nodes: dict[str, str]) -> None:
         """Each node's health in control's eyes: name servers ask for it, edges answer whoever comes."""
@@ -190,8 +190,18 @@ class Node:
             if other.name != site.name and set(other.hosts) & set(site.hosts)
         }
         changed = self.sites.put(site)
-        for name in owners | changed | ({site.name} if gone else set()):
-            await self.pipeline.purge(Purge("site", name), event.position)
+        await self._forget(owners | changed | ({site.name} if gone else set()), event.position)
+
+    async def _forget(self, names: Set[str], at: Position) -> None:
+        """Purge these sites, and those that were others when what a lasting store holds was stored."""
+        if not self.pipeline.lasts:
+            known = {}
+        else:
+            known = {site.name: shared_as(site) for site in self.sites.all()}
+            names = names | self.pipeline.unlike(known)
+        for name in names:
+            await self.pipeline.purge(Purge("site", name), at)
+        self.pipeline.know(known)
 
     async def _put_certificate(self, document: Document, *, new: bool) -> None:
         """Fetches the certificate that `document` names and shows it to its hosts; else the one kept."""

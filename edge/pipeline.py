@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -56,7 +56,7 @@ from edge.ruling import Ruling, dressed
 from edge.sealing import sealed
 from edge.siteorigins import Timeouts
 from edge.store.content import Stored
-from edge.store.memory import MemoryStore
+from edge.store.contract import Store
 from edge.store.parts import Parts
 from edge.telemetry import Gauge
 from edge.transform.compress import Compressor
@@ -81,7 +81,7 @@ class Pipeline:
         self,
         *,
         sites: Callable[[str], SiteRules | None],
-        store: MemoryStore,
+        store: Store,
         upstream: Upstream,
         clock: Clock,
         compress: Compressor,
@@ -412,6 +412,8 @@ class Pipeline:
     async def _delivered(self, x: Exchange, entry: Entry, portion: Portion | None = None) -> Answer | None:
         slicing = self._fetching.slicing
         content = entry.content
+        if isinstance(content, Stored) and not content.at_hand and not await self._store.recall(entry):
+            return None
         compression = x.rules.compression if x.asked.asker is None else AS_IT_IS
         if isinstance(content, Parts):
             more = partial(slicing.more, x, entry)
@@ -455,10 +457,12 @@ class Pipeline:
         x = _exchange(request, rules, now)
         entries = self._fetching.candidates(x.key)
         decision = lookup(x.request, entries, rules, now, self._fetching.trusted, x.kind)
+        if isinstance(decision, Hit | Stale | Revalidate):
+            await self._store.recall(decision.entry)
         before = (*told, *origin_steps(self._fetching.asking.origins_of(x)))
-        return story.explain(
-            x, entries, decision, now, self._parts(x, decision), self.proving.told(x), before
-        )
+        parts, proved = self._parts(x, decision), self.proving.told(x)
+        where = sorted(set(map(self._store.where, entries)))
+        return story.explain(x, entries, decision, now, parts, proved, before, where)
 
     def _parts(self, x: Exchange, decision: Decision) -> list[story.Part]:
         """The fragments of the stored page that `decision` is about."""
@@ -496,10 +500,23 @@ class Pipeline:
         """Keep at hand what the rules of `sites`, each with a host, show when origins fail."""
         await self._ruling.pages.tend(sites)
 
-    def distrust(self) -> None:
+    @property
+    def lasts(self) -> bool:
+        """Whether what is stored outlives the process."""
+        return self._store.lasts
+
+    def unlike(self, sites: Mapping[str, str]) -> frozenset[str]:
+        """Which sites were others, or none, when what is stored was stored, than `sites` says by name."""
+        return self._store.unlike(sites)
+
+    def know(self, sites: Mapping[str, str]) -> None:
+        """What is stored is of these sites."""
+        self._store.know(sites)
+
+    async def distrust(self) -> None:
         """Entries filled before now must be revalidated before their next use (after a snapshot)."""
         self._fetching.trusted = self._fetching.log.advance()
-        self._store.epoch += 1
+        await self._store.distrust()
 
 
 def _is_in_pieces(entry: Entry) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 
@@ -12,11 +11,9 @@ from edge.policy.keying import spelled
 from edge.policy.rules import SiteRules
 from edge.position import Position
 from edge.purge import Mark, Purge, Weight, mark_of
-from edge.store.memory import MemoryStore
+from edge.store.contract import Store
 
 logger = logging.getLogger("tepi.edge")
-
-SWEEP = 2000  # entries that a dry run weighs in one go
 
 
 class Purging:
@@ -25,7 +22,7 @@ class Purging:
     def __init__(
         self,
         sites: Callable[[str], SiteRules | None],
-        store: MemoryStore,
+        store: Store,
         fetching: Fetching,
         on_mark: Callable[[Mark], None],
     ) -> None:
@@ -38,14 +35,7 @@ class Purging:
     async def weigh(self, purge: Purge) -> Weight:
         """What `purge` would drop. Raises ValueError for a value that is no URL."""
         site = self._site_named(purge.value) if purge.kind == "site" else ""
-        found = self._store.struck_by(mark_of(purge, site, self._spelled))
-        entries = taken = hot = 0
-        for number, entry in enumerate(found, 1):
-            one, warm = self._store.weight(entry)
-            entries, taken, hot = entries + (one > 0), taken + one, hot + warm
-            if number % SWEEP == 0:
-                await asyncio.sleep(0)
-        return Weight(entries, taken, hot, self._store.heat.hot)
+        return await self._store.weigh(mark_of(purge, site, self._spelled))
 
     async def purge(self, purge: Purge, at: Position) -> int:
         """Forget what matches; the number of entries found. Raises ValueError for a value that is no URL."""
@@ -53,7 +43,7 @@ class Purging:
         mark = mark_of(purge, site, self._spelled)
         if site:
             self._fetching.proving.proofs.forget(site)
-        sweep = self._fetching.invalidate(mark)
+        found = await self._fetching.invalidate(mark)
         self._on_mark(mark)
         logger.info(
             "purged",
@@ -61,11 +51,11 @@ class Purging:
                 "kind": purge.kind,
                 "value": purge.value,
                 "soft": purge.soft,
-                "entries": sweep.found,
+                "entries": found,
                 "position": at.number,
             },
         )
-        return sweep.found
+        return found
 
     def _spelled(self, key: str) -> str:
         """`key` as the site that it belongs to spells it."""

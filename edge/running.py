@@ -20,7 +20,8 @@ from edge.listeners import Listeners, Wanted
 from edge.node import Node
 from edge.notation import Address
 from edge.relay import Relay
-from edge.store.memory import MemoryStore
+from edge.store.contract import Store
+from edge.store.opening import gauges_of
 from edge.tasks import Tasks
 from edge.telemetry import Finished, Gauge, Telemetry
 from edge.tls import KeyPair
@@ -41,7 +42,7 @@ class Running:
     telemetry: Telemetry
     relay: Relay
     backends: Backends
-    store: MemoryStore
+    store: Store
     tasks: Tasks
     lanes: Mapping[str, Lane]  # by scheme
     access_log: AccessLog | None = None
@@ -70,9 +71,7 @@ class Running:
         yield Gauge("connections", "Clients' connections.", self.front.gate.connections.total)
         yield Gauge("requests_under_way", "Requests being answered.", self.front.under_way)
         yield Gauge("websockets", "WebSockets being relayed.", len(self.relay))
-        yield Gauge("store_entries", "Stored answers.", len(self.store))
-        yield Gauge("store_bytes", "Bytes that they take, bookkeeping included.", self.store.size)
-        yield Gauge("store_budget_bytes", "Bytes that they may take.", self.store.budget)
+        yield from gauges_of(self.store)
         now = time.monotonic()
         for site in self.backends.all():
             for backend in site.backends:
@@ -90,7 +89,8 @@ class Running:
 
     def figures(self) -> dict[str, Any]:
         """What heartbeats tell: cumulative counters, and how full the store is at this moment."""
-        store = {"bytes": self.store.size, "entries": len(self.store), "budget": self.store.budget}
+        front = self.store.front
+        store = {"bytes": front.size, "entries": len(front), "budget": front.budget}
         guard = self.node.pipeline.proving.failures()
         return {**self.telemetry.counters(), "store": store, "guard": guard}
 

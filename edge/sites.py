@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from edge.config import Site
 from edge.policy.rules import SiteRules
@@ -127,3 +128,10 @@ def _build(sites: Iterable[Site], before: Mapping[str, Served]) -> _Table:
             else:
                 hosts[host] = served
     return _Table(names, hosts, suffixes, rest)
+
+
+def shared_as(site: Site) -> str:
+    """What of `site` must be the same for what was stored of it to be served still."""
+    kept = {"hosts", "pages", "guard", "platform"}
+    text = f"{site.model_dump_json(include=kept)} {site.cache.share_set_cookie}"
+    return blake2b(text.encode(), digest_size=16).hexdigest()

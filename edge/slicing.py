@@ -29,9 +29,9 @@ from edge.policy.reasons import NotStored
 from edge.policy.storing import left_out
 from edge.policy.validation import unconditional
 from edge.ranging import Window
+from edge.store.contract import Store
 from edge.store.cutting import Cutting
 from edge.store.fill import AHEAD, Cut, Fill
-from edge.store.memory import MemoryStore
 from edge.store.parts import Parts
 from edge.upstream.collapse import (
     Excused,
@@ -65,7 +65,7 @@ class Slicing:
     `forsaken`: until when an object, by its key, is not fetched in parts.
     """
 
-    store: MemoryStore
+    store: Store
     flights: Flights
     intake: Intake
     clock: Clock

@@ -34,7 +34,7 @@ from edge.running import Running
 from edge.server import Listener
 from edge.siteorigins import Timeouts
 from edge.sites import Sites
-from edge.store.memory import MemoryStore
+from edge.store.opening import open_store
 from edge.tasks import Tasks
 from edge.telemetry import Telemetry
 from edge.tls import Certificates
@@ -60,7 +60,7 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
     sites = Sites(config.sites)
     backends = Backends(sites, _mutual(identity))
     origins = Origins(backends, clock.monotonic)
-    store = MemoryStore(config.store.memory, config.store.max_object)
+    store = open_store(config.store, clock)
     peers = _peers(config, clock)
     pipeline = Pipeline(
         sites=sites.rules,
@@ -83,7 +83,7 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
         node.keys = Path(config.state) / "certificates"
     relay = Relay(sites, backends, IDENTITY, lambda: secrets.token_bytes(4))
     gate, new_id = Gate(config, clock.monotonic), Ids(secrets.token_hex(6))
-    lanes = {scheme: Lane(store, gate, new_id, MEMOS) for scheme in ("http", "https")}
+    lanes = {scheme: Lane(store.front, gate, new_id, MEMOS) for scheme in ("http", "https")}
     memos = Memos(
         lanes=lanes,
         store=store,

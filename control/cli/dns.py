@@ -71,7 +71,7 @@ class Names:
             case "purge" | "certificate.put":
                 pass
 
-    async def load(self, snapshot: Snapshot) -> None:
+    async def load(self, snapshot: Snapshot, *, known: bool = False) -> None:
         """Replaces everything."""
         self._sites = {str(site["name"]): _hosts(site) for site in snapshot.sites}
         self._take_fleet(snapshot.fleet)

@@ -42,7 +42,7 @@ class Members:
         if event.kind == "fleet.put":
             self._take(event.body["nodes"])
 
-    async def load(self, snapshot: Snapshot) -> None:
+    async def load(self, snapshot: Snapshot, *, known: bool = False) -> None:
         """Takes in the fleet."""
         self._take(snapshot.fleet)
 

@@ -46,7 +46,8 @@ class Content(Protocol):
 class Entry:
     """One stored response. Two entries are never equal; updating one makes another with the same content.
 
-    `order` is the number of the node's last purge when the fetch began, `position` the journal's then.
+    `order` is the number of the process's last purge when the fetch began, `position` the journal's then,
+    `number` that of the last purge that the node's store had told of.
     """
 
     key: str
@@ -65,3 +66,4 @@ class Entry:
     content: Content
     order: int
     position: Position
+    number: int = 0

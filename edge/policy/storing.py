@@ -152,6 +152,7 @@ def make_entry(
     site: str,
     order: int,
     position: Position,
+    number: int = 0,
     by_variant: bool = False,
 ) -> Entry:
     """The entry for an answer to `request`, as `keyed` made it, that `judge` found fit."""
@@ -174,6 +175,7 @@ def make_entry(
         content=content,
         order=order,
         position=position,
+        number=number,
     )
 
 

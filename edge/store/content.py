@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from edge.http.message import Line
 from edge.http.ranges import Part
@@ -10,9 +11,14 @@ from edge.policy.rules import Compression
 from edge.store.fill import AHEAD, Fill
 from edge.transform.template import Template, Unread
 
+if TYPE_CHECKING:
+    from edge.store.shelf import Shelf
+
 
 class Stored:
     """A body, whole (`identity`), still arriving (`fill`), or in pieces (`template`, without identity).
+
+    One that is none of these lies on disk alone, at its `shelf`, from where it is to be recalled first.
 
     A body with an `Unread` template is taken apart once it is whole; who follows it before does so himself.
 
@@ -21,7 +27,17 @@ class Stored:
     verdict under the rules named with it.
     """
 
-    __slots__ = ("compressible", "encoded", "fill", "identity", "lines", "making", "template")
+    __slots__ = (
+        "compressible",
+        "encoded",
+        "fill",
+        "identity",
+        "lines",
+        "making",
+        "recalling",
+        "shelf",
+        "template",
+    )
 
     def __init__(
         self, identity: bytes | None, fill: Fill | None = None, template: Template | Unread | None = None
@@ -29,6 +45,8 @@ class Stored:
         self.identity = identity
         self.fill = fill
         self.template = template
+        self.shelf: Shelf | None = None
+        self.recalling: asyncio.Future[bool] | None = None
         self.encoded: dict[str, bytes] = {}
         self.making: dict[str, asyncio.Future[bytes]] = {}
         self.lines: dict[str | None, tuple[Line, ...]] = {}
@@ -47,14 +65,22 @@ class Stored:
     @property
     def whole(self) -> bool:
         """Whether the body is all there."""
-        return self.identity is not None or isinstance(self.template, Template)
+        return self.fill is None
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether it can be read at once, as far as it has come."""
+        return self.identity is not None or self.template is not None or self.fill is not None
 
     @property
     def size(self) -> int | None:
         """Bytes of the body as the origin sent it; None while it is still arriving."""
         if isinstance(self.template, Template):
             return self.template.size
-        return None if self.identity is None else len(self.identity)
+        if self.identity is not None:
+            return len(self.identity)
+        kept = self.shelf is not None and self.fill is None and self.shelf.bodies
+        return kept.size if kept else None
 
     @property
     def weight(self) -> int:
@@ -80,6 +106,7 @@ class Stored:
         other = Stored(self.identity, self.fill, self.template)
         other.encoded = self.encoded
         other.making = self.making
+        other.shelf = self.shelf
         return other
 
     def _take_apart(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from edge.store.memory import MemoryStore
+from edge.store.contract import Store
 from edge.store.parts import Parts
 
 
@@ -18,7 +18,7 @@ class Cutting(AsyncIterator[bytes]):
     __slots__ = ("_at", "_held", "_lost", "_parts", "_size", "_source", "_store")
 
     def __init__(
-        self, source: AsyncIterator[bytes], first: int, parts: Parts, store: MemoryStore, size: int
+        self, source: AsyncIterator[bytes], first: int, parts: Parts, store: Store, size: int
     ) -> None:
         self._source = source
         self._at = first

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from sortedcontainers import SortedDict
 
 from edge.policy.entry import Entry
 from edge.policy.key import origin_of
-from edge.purge import Groups, Keys, Mark, Prefix, Site, Tag
+from edge.purge import Groups, Keys, Mark, Prefix, Site, Tag, Weight
 from edge.store.content import Stored
 from edge.store.eviction import Heat, Sieve, Slot
 from edge.store.index import NameIndex
 from edge.store.parts import Parts, Piece
+from edge.store.sweeping import SLICE, Sweep
 
 # What an entry costs beside bodies and texts; tests/edge/store/test_memory.py holds it against tracemalloc.
 ENTRY_OVERHEAD = 2_600
 LINE_OVERHEAD = 190
 TAG_OVERHEAD = 150
 PIECE_OVERHEAD = 500  # of each piece of a body that is here in parts
-SLICE = 2000  # entries that a sweep strikes before others have their turn
 VARIANTS = 200  # of one key; the oldest goes when another comes
 _END = "\U0010ffff"
 
@@ -41,6 +40,8 @@ class MemoryStore:
         self.reserved = 0
         self.epoch = 0  # grows when what is stored may not be used as it was before
         self.sweeping = False  # whether a purge has yet to reach all that it strikes
+        self.number = 0  # of the last purge, where others have to know it
+        self.on_evicted: Callable[[Entry], None] | None = None
         self._keys: SortedDict[str, list[Entry]] = SortedDict()
         self._slots: dict[Entry, Slot] = {}
         self._sites: dict[str, dict[Entry, None]] = {}
@@ -64,6 +65,15 @@ class MemoryStore:
                     sweep.visit(entry)
             entries = self._keys.get(key)
         return entries or ()
+
+    @property
+    def front(self) -> MemoryStore:
+        """What of it is in this worker's memory."""
+        return self
+
+    def knows(self, key: str) -> bool:
+        """Whether anything is stored under `key`."""
+        return key in self._keys
 
     def use(self, entry: Entry) -> None:
         """Note a hit, for eviction."""
@@ -194,6 +204,11 @@ class MemoryStore:
         if isinstance(entry.content, Parts):
             self._release(entry.content)
 
+    def clear(self) -> None:
+        """Forget everything."""
+        for entry in tuple(self._slots):
+            self.drop(entry)
+
     def _unlist(self, entry: Entry, slot: Slot) -> None:
         """Take `entry` out, but not the pieces of its body."""
         del self._slots[entry]
@@ -216,8 +231,19 @@ class MemoryStore:
         """Forget the pieces of a body whose entry has gone."""
         parts.slot = None
         for piece in parts.pieces.values():
-            self._let_go(piece)
+            if piece.slot is not None:
+                self._let_go(piece)
         parts.pieces.clear()
+
+    @staticmethod
+    def _forget_piece(entry: Entry, piece: Piece) -> None:
+        """`piece` of `entry` is not in memory any more; if it is on disk, it is read from there."""
+        if piece.ref is not None:
+            piece.data, piece.slot = None, None
+            return
+        parts = entry.content
+        assert isinstance(parts, Parts)
+        del parts.pieces[piece.first]
 
     def _let_go(self, piece: Piece) -> None:
         slot = piece.slot
@@ -243,6 +269,40 @@ class MemoryStore:
         if isinstance(content, Parts):
             slots += [piece.slot for piece in content.pieces.values() if piece.slot is not None]
         return sum(slot.size for slot in slots), sum(map(self.heat.of, slots))
+
+    async def weigh(self, mark: Mark) -> Weight:
+        """What `mark` would strike, in entries and bytes."""
+        entries = taken = hot = 0
+        for number, entry in enumerate(self.struck_by(mark), 1):
+            one, warm = self.weight(entry)
+            entries, taken, hot = entries + (one > 0), taken + one, hot + warm
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+        return Weight(entries, taken, hot, self.heat.hot)
+
+    async def recall(self, entry: Entry) -> bool:
+        """Whether `entry`'s body is at hand, as far as it has come."""
+        return True
+
+    async def distrust(self) -> None:
+        """What is stored may not be used as it was before."""
+        self.epoch += 1
+
+    lasts = False
+
+    def unlike(self, sites: Mapping[str, str]) -> frozenset[str]:
+        """None: nothing was stored before this process began."""
+        return frozenset()
+
+    def know(self, sites: Mapping[str, str]) -> None:
+        """That need not be known: what is stored does not last."""
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+    def where(self, entry: Entry) -> str:
+        """Where `entry` lies, in a word or two."""
+        return "memory" if self.holds(entry) else "arriving"
 
     def strike(self, mark: Mark, now: float) -> Sweep:
         """Refuse what `mark` strikes from this moment on. The sweep, step by step, gives its space back."""
@@ -297,57 +357,11 @@ class MemoryStore:
             self.evictions += 1
             if victim.piece is None:
                 self.drop(victim.entry)
+                if self.on_evicted is not None:
+                    self.on_evicted(victim.entry)
             else:
                 self._let_go(victim.piece)
-                parts = victim.entry.content
-                assert isinstance(parts, Parts)
-                del parts.pieces[victim.piece.first]
-
-
-class Sweep:
-    """One purge at work. Entries stored after it began are none of its business."""
-
-    def __init__(self, store: MemoryStore, mark: Mark, now: float, found: tuple[Entry, ...]) -> None:
-        self._store = store
-        self._mark = mark
-        self._now = now
-        self._left = set(found) if len(found) > 1 else None
-        self._found = iter(found)
-        self.found = len(found)
-
-    def visit(self, entry: Entry) -> None:
-        """Strike `entry` if it is one of those found."""
-        if self._left is not None and entry in self._left:
-            self._left.discard(entry)
-            self._strike(entry)
-
-    def step(self, most: int) -> bool:
-        """Strike up to `most` entries; True when all are done."""
-        done = 0
-        for entry in islice(self._found, most):
-            done += 1
-            if self._left is not None:
-                if entry not in self._left:
-                    continue
-                self._left.discard(entry)
-            self._strike(entry)
-        if done == most:
-            return False
-        self._store.end(self)
-        return True
-
-    async def finish(self) -> None:
-        """Strike what is left, a slice at a time."""
-        done = False
-        while not done:
-            done = self.step(SLICE)
-            await asyncio.sleep(0)
-
-    def _strike(self, entry: Entry) -> None:
-        if not self._mark.soft:
-            self._store.drop(entry)
-        elif self._store.holds(entry):
-            self._store.soften(entry, self._now)
+                self._forget_piece(victim.entry, victim.piece)
 
 
 def _index(indexes: dict[str, NameIndex], of: str, names: tuple[str, ...], entry: Entry) -> None:

@@ -12,26 +12,29 @@ from edge.store.fill import AHEAD, PIECE, Cut, Fill, Lagged, Reader
 
 if TYPE_CHECKING:
     from edge.store.eviction import Slot
+    from edge.store.record import Ref
+    from edge.store.shelf import Shelf
 
 
 # Fetches from byte `at` of a body on, as far as byte `last` is wanted, for an answer for which so many parts
 # were fetched before: a reader of what comes.
 More = Callable[[int, int, int], Awaitable[AsyncIterator[bytes]]]
+# Reads a piece from where it lies on disk; None if that can't be done.
+Recall = Callable[["Ref"], Awaitable[bytes | None]]
 
 
 class Piece:
-    """Bytes of a body from `first` on. `slot` is its place in the store's queue."""
+    """Bytes of a body from `first` on: in memory, with a place in the store's queue, on disk, or both."""
 
-    __slots__ = ("data", "first", "slot")
+    __slots__ = ("data", "end", "first", "ref", "slot")
 
-    def __init__(self, first: int, data: bytes) -> None:
+    def __init__(self, first: int, data: bytes | None, ref: Ref | None = None) -> None:
+        assert data is not None or ref is not None
         self.first = first
         self.data = data
+        self.ref = ref
         self.slot: Slot | None = None
-
-    @property
-    def end(self) -> int:
-        return self.first + len(self.data)
+        self.end = first + (len(data) if data is not None else ref.size if ref is not None else 0)
 
 
 class Parts:
@@ -42,7 +45,7 @@ class Parts:
     then may pieces be kept. A body that has been made whole serves who still reads its parts from `whole`.
     """
 
-    __slots__ = ("completable", "fills", "pieces", "size", "sliced", "slot", "whole")
+    __slots__ = ("completable", "fills", "pieces", "recall", "shelf", "size", "sliced", "slot", "whole")
     partial = True
 
     def __init__(self, size: int, *, sliced: bool, completable: bool = True) -> None:
@@ -53,6 +56,8 @@ class Parts:
         self.fills: list[Fill] = []
         self.slot: Slot | None = None
         self.whole: bytes | None = None
+        self.shelf: Shelf | None = None
+        self.recall: Recall | None = None
 
     def renewed(self) -> Parts:
         """The same: its pieces know it."""
@@ -70,12 +75,17 @@ class Parts:
         """Whether byte `at` is stored."""
         return self.whole is not None or self.piece(at) is not None
 
-    def use(self, piece: Piece) -> bytes:
-        """What `piece` holds; it and the entry are noted as used, for eviction."""
+    async def read(self, piece: Piece) -> bytes | None:
+        """What `piece` holds; it and the entry are noted as used, for eviction. None if it is lost."""
         for slot in (piece.slot, self.slot):
             if slot is not None:
                 slot.use()
-        return piece.data
+        if piece.data is not None:
+            return piece.data
+        data = None if self.recall is None or piece.ref is None else await self.recall(piece.ref)
+        if data is None and self.pieces.get(piece.first) is piece:
+            del self.pieces[piece.first]
+        return data
 
     def fill(self, at: int) -> Fill | None:
         """The fill that has byte `at`, or will have it soon."""
@@ -106,13 +116,15 @@ class Parts:
         return found
 
     def joined(self) -> bytes | None:
-        """The whole body, if all of it is in pieces."""
+        """The whole body, if all of it is in pieces, and in memory."""
+        found: list[bytes] = []
         at = 0
         for piece in self.pieces.values():
-            if piece.first != at:
+            if piece.first != at or piece.data is None:
                 return None
+            found.append(piece.data)
             at = piece.end
-        return b"".join(piece.data for piece in self.pieces.values()) if at == self.size else None
+        return b"".join(found) if at == self.size else None
 
     def held(self) -> list[Part]:
         """The parts that are stored, those that touch made one."""
@@ -154,7 +166,7 @@ class Spliced(AsyncIterator[bytes]):
     at once.
     """
 
-    __slots__ = ("_arriving", "_at", "_end", "_fresh", "_more", "_parts", "_run", "_source")
+    __slots__ = ("_arriving", "_at", "_end", "_fresh", "_more", "_parts", "_piece", "_run", "_source")
 
     def __init__(
         self, parts: Parts, part: Part, more: More, arriving: Fill | None = None, *, later: bool = False
@@ -167,12 +179,13 @@ class Spliced(AsyncIterator[bytes]):
         self._source: AsyncIterator[bytes] | None = None
         self._fresh = False  # whether what is read now was fetched just for this, and has brought nothing yet
         self._run = 0  # how often something was fetched
+        self._piece: tuple[int, bytes] | None = None  # the stored one that is read now, and where it begins
         if not later and not parts.holds(self._at):
             self._source = self._follow()
 
     async def __anext__(self) -> bytes:
         while self._at < self._end:
-            chunk = self._stored() if self._source is None else await self._followed(self._source)
+            chunk = await (self._stored() if self._source is None else self._followed(self._source))
             if chunk:
                 chunk = chunk[: self._end - self._at]
                 self._at += len(chunk)
@@ -190,16 +203,20 @@ class Spliced(AsyncIterator[bytes]):
         if aclose is not None:
             await aclose()
 
-    def _stored(self) -> bytes | None:
+    async def _stored(self) -> bytes | None:
         """The next bytes that are stored, or None."""
         at = self._at
         if self._parts.whole is not None:
             return self._parts.whole[at : at + PIECE]
-        piece = self._parts.piece(at)
-        if piece is None:
-            return None
-        begin = at - piece.first
-        return self._parts.use(piece)[begin : begin + PIECE]
+        first, data = self._piece or (0, b"")
+        if not first <= at < first + len(data):
+            piece = self._parts.piece(at)
+            read = None if piece is None else await self._parts.read(piece)
+            if piece is None or read is None:
+                self._piece = None
+                return None
+            first, data = self._piece = piece.first, read
+        return data[at - first : at - first + PIECE]
 
     def _follow(self) -> Reader | None:
         """A reader of a fill that has the next byte, or soon will."""

@@ -91,7 +91,7 @@ Landing = Shared | Own | Excused | Failed
 class Flight:
     """One fetch under way for a key. `landing` tells how it ended, as soon as the head shows it.
 
-    `order` and `position` tell which purges the node had seen when it began.
+    `order`, `position` and `number` tell which purges the node had seen when it began.
     A `pinned` one goes on without passengers; any other is `abandoned` when the last one leaves.
     """
 
@@ -100,6 +100,7 @@ class Flight:
         "abandoned",
         "key",
         "landing",
+        "number",
         "order",
         "owner_aboard",
         "passengers",
@@ -107,10 +108,13 @@ class Flight:
         "position",
     )
 
-    def __init__(self, key: FlightKey, order: int, position: Position, *, pinned: bool = False) -> None:
+    def __init__(
+        self, key: FlightKey, order: int, position: Position, number: int = 0, *, pinned: bool = False
+    ) -> None:
         self.key = key
         self.order = order
         self.position = position
+        self.number = number
         self.pinned = pinned
         self.abandoned = False
         self.passengers = 0

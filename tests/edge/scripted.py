@@ -175,7 +175,7 @@ class Told:
             await self.before()
         self.events.append(event)
 
-    async def load(self, snapshot: Snapshot) -> None:
+    async def load(self, snapshot: Snapshot, *, known: bool = False) -> None:
         if self.before is not None:
             await self.before()
         self.snapshots.append(snapshot)

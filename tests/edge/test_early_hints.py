@@ -107,7 +107,7 @@ async def test_a_hit_and_a_miss_have_none() -> None:
 async def test_what_a_purge_has_struck_or_may_have_is_not_hinted_at() -> None:
     stage = Stage(page)
     await stage.ask()
-    stage.pipeline.distrust()
+    await stage.pipeline.distrust()
     assert (await ask(stage))[1] == []
     await stage.pipeline.purge(Purge("site", "shop", soft=True), ALONE)
     reply, told = await ask(stage)

@@ -218,7 +218,7 @@ async def test_nothing_is_replayed_once_what_is_stored_is_not_trusted() -> None:
     async with stage() as (edge, behind, line):
         head = head_of("/page")
         await warm(line, head)
-        edge.running.node.pipeline.distrust()
+        await edge.running.node.pipeline.distrust()
         asked = len(behind.heard)
         await line.whole(head)
         assert len(behind.heard) == asked + 1

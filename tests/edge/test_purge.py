@@ -88,7 +88,7 @@ async def test_a_dry_run_tells_the_share_of_the_hot_bytes() -> None:
 
 
 async def test_a_dry_run_of_much_lets_others_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.purging.SWEEP", 1)
+    monkeypatch.setattr("edge.store.memory.SLICE", 1)
     stage = Stage(tagged)
     await stored(stage, "/a", "/ab", "/b")
     weighing = asyncio.ensure_future(stage.pipeline.weigh(Purge("tag", "all")))
@@ -249,11 +249,11 @@ async def test_after_a_snapshot_every_older_entry_is_confirmed_before_its_next_u
     rules = SiteRules("shop", stale_while_revalidate=600, stale_if_error=600)
     stage = Stage(confirming, rules)
     await stage.ask()
-    stage.pipeline.distrust()
+    await stage.pipeline.distrust()
     reply = await stage.ask()
     assert (reply.verdict, reply.reason) == ("revalidated", "distrusted")
     assert (await stage.ask()).verdict == "hit"
-    stage.pipeline.distrust()
+    await stage.pipeline.distrust()
     stage.origin.script = lambda request: answer(503)
     assert (await stage.ask()).status == 503
 
@@ -264,7 +264,7 @@ async def test_a_fill_under_way_when_trust_was_lost_is_confirmed_as_well() -> No
     asking = asyncio.create_task(stage.pipeline.handle(make_request()))
     for _ in range(3):
         await asyncio.sleep(0)
-    stage.pipeline.distrust()
+    await stage.pipeline.distrust()
     stage.origin.gate.set()
     await Reply.of(await asking)
     await stage.settle()

@@ -249,7 +249,7 @@ async def play(rules: SiteRules, ways: tuple[Says, Says], steps: tuple[Step, ...
             case Forget(purge):
                 await forget(shop, purge)
             case Distrust():
-                stage.pipeline.distrust()
+                await stage.pipeline.distrust()
             case Ask():
                 shop.says = ways[step.way]
                 await ask_together(shop, step)

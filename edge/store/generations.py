@@ -1,0 +1,47 @@
+"""Which keys have changed, in memory that all workers of a node share.
+
+Whoever changes what is stored under a key gives its bucket another value; who made a copy under the value of
+before knows that it is void. Values are drawn at random, never counted up: of two that change a bucket at
+once, each is noticed by who saw the other.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import secrets
+from pathlib import Path
+from zlib import crc32
+
+BUCKETS = 1 << 20
+STRUCK = 0  # the bucket of purges, which concern any key
+
+
+class Generations:
+    """The table in `file`. Raises OSError."""
+
+    __slots__ = ("_map", "table")
+
+    def __init__(self, file: Path) -> None:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(descriptor).st_size < BUCKETS * 8:
+                os.truncate(descriptor, BUCKETS * 8)
+            self._map = mmap.mmap(descriptor, BUCKETS * 8)
+        finally:
+            os.close(descriptor)
+        self.table = memoryview(self._map).cast("Q")
+
+    def bump(self, bucket: int) -> None:
+        """What was made under the value that `bucket` has is void."""
+        self.table[bucket] = secrets.randbits(63) + 1
+
+    @property
+    def struck(self) -> int:
+        """Changes with each purge."""
+        return self.table[STRUCK]
+
+
+def bucket_of(key: str) -> int:
+    """Where changes under `key` are noted."""
+    return crc32(key.encode("utf-8", "surrogatepass")) % (BUCKETS - 1) + 1

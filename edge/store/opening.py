@@ -1,0 +1,70 @@
+"""The store that a node is configured to have, and what is measured of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import lmdb
+
+from edge.clock import Clock
+from edge.problems import Problem, Refused
+from edge.storage import StoreTable
+from edge.store.contract import Store
+from edge.store.disk import Disk, Place
+from edge.store.layered import LayeredStore
+from edge.store.memory import MemoryStore
+from edge.store.record import Clocks
+from edge.telemetry import Gauge
+
+
+def open_store(table: StoreTable, clock: Clock) -> Store:
+    """The store of `table`. Raises Refused where its directory can't be used."""
+    front = MemoryStore(table.memory, table.max_object)
+    if not table.directory:
+        return front
+    directory = Path(table.directory)
+    _check(directory)
+    place = Place(directory, table.disk, table.disk_low)
+    try:
+        return LayeredStore(front, Disk(place, Clocks(clock.wall, clock.monotonic)))
+    except (OSError, lmdb.Error) as error:
+        raise _refused(directory, f"a directory that can be used: {error}") from error
+
+
+def _check(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except FileExistsError:
+        raise _refused(directory, "a directory, and there is a file of that name") from None
+    except NotADirectoryError:
+        raise _refused(directory, "a directory, and one above it is a file") from None
+    except OSError as error:
+        raise _refused(directory, f"a directory that can be made: {error.strerror}") from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise _refused(directory, "a directory that this process may write to")
+
+
+def _refused(directory: Path, expected: str) -> Refused:
+    return Refused([Problem("store.directory", repr(str(directory)), expected)])
+
+
+def gauges_of(store: Store) -> Iterator[Gauge]:
+    """What is measured of `store`."""
+    front = store.front
+    yield Gauge("store_entries", "Stored answers, in memory.", len(front))
+    yield Gauge("store_bytes", "Bytes that they take, bookkeeping included.", front.size)
+    yield Gauge("store_budget_bytes", "Bytes that they may take.", front.budget)
+    yield Gauge("store_evictions", "Answers that had to leave memory for others.", front.evictions)
+    if not isinstance(store, LayeredStore):
+        return
+    disk = store.disk
+    totals = disk.totals()
+    yield Gauge("disk_entries", "Stored answers, on disk.", totals.entries)
+    yield Gauge("disk_bytes", "Bytes that they take there, the index included.", totals.bytes)
+    yield Gauge("disk_budget_bytes", "Bytes that they may take there.", disk.place.size)
+    yield Gauge("disk_evictions", "Answers that had to leave the disk for others.", disk.evictions)
+    for kind, count in sorted(disk.errors.items()):
+        labels = {"kind": kind}
+        yield Gauge("disk_errors", "What failed on disk, and was served from the origin.", count, labels)

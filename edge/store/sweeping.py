@@ -1,0 +1,67 @@
+"""One purge at work in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from edge.policy.entry import Entry
+from edge.purge import Mark
+
+if TYPE_CHECKING:
+    from edge.store.memory import MemoryStore
+
+SLICE = 2000  # entries that a sweep strikes before others have their turn
+
+
+class Sweep:
+    """One purge at work. Entries stored after it began are none of its business."""
+
+    def __init__(self, store: MemoryStore, mark: Mark, now: float, found: tuple[Entry, ...]) -> None:
+        self._store = store
+        self._mark = mark
+        self._now = now
+        self._left = set(found) if len(found) > 1 else None
+        self._found = iter(found)
+        self.found = len(found)
+        self.written: Awaitable[int] | None = None  # how many there are on disk, once it can't be lost there
+
+    def visit(self, entry: Entry) -> None:
+        """Strike `entry` if it is one of those found."""
+        if self._left is not None and entry in self._left:
+            self._left.discard(entry)
+            self._strike(entry)
+
+    def step(self, most: int) -> bool:
+        """Strike up to `most` entries; True when all are done."""
+        done = 0
+        for entry in islice(self._found, most):
+            done += 1
+            if self._left is not None:
+                if entry not in self._left:
+                    continue
+                self._left.discard(entry)
+            self._strike(entry)
+        if done == most:
+            return False
+        self._store.end(self)
+        return True
+
+    async def hold(self) -> int:
+        """Wait until it can't be lost; how many entries were found."""
+        return self.found if self.written is None else max(self.found, await self.written)
+
+    async def finish(self) -> None:
+        """Strike what is left, a slice at a time."""
+        done = False
+        while not done:
+            done = self.step(SLICE)
+            await asyncio.sleep(0)
+
+    def _strike(self, entry: Entry) -> None:
+        if not self._mark.soft:
+            self._store.drop(entry)
+        elif self._store.holds(entry):
+            self._store.soften(entry, self._now)
