@@ -65,6 +65,8 @@ async def running(config: EdgeConfig) -> AsyncIterator[Running]:
             await edge.agent.restore(kept=edge.store.lasts)
             edge.tasks.start(edge.agent.run())
         await _open_callers(edge)
+        if edge.shared is not None:
+            edge.tasks.start(edge.shared.write_forever())
         await edge.take(config)
         edge.admin = await _open_admin(edge, stack)
         for work in (
@@ -108,6 +110,8 @@ async def _stop(edge: Running) -> None:
         await edge.callers.close()
     await edge.tasks.end()
     edge.backends.close()
+    if edge.shared is not None:
+        await edge.shared.close()
     if edge.peers is not None:
         edge.peers.close()
     edge.store.close()

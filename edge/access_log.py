@@ -149,6 +149,8 @@ class Json(Form):
             "status": status,
             "bytes": bytes_sent,
         }
+        if request.asker is not None:
+            asked["peer"] = request.asker.name
         answered: dict[str, object] = {
             "site": outcome.site,
             "verdict": outcome.verdict,

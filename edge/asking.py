@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from edge.clock import Clock
-from edge.hopping import Hopping
+from edge.hopping import Hopping, Passed
 from edge.http.cache_status import of_caches_before
 from edge.http.forwarding import towards_commerce, towards_origin
-from edge.http.message import Answer, Request
+from edge.http.message import Answer, Outcome, Request
 from edge.intake import Exchange, Heard
 from edge.outbound import ruled, unruled
 from edge.policy.freshness import Timing
 from edge.policy.key import normal_escapes
 from edge.policy.keying import variant_of
+from edge.policy.passing import is_passed_on
 from edge.policy.paths import covers
 from edge.policy.standins import without_secrets
 from edge.policy.surrogate import CAPABLE, obeyed, wanted_by
+from edge.store.shared import SharedStore
 from edge.upstream.collapse import close
 from edge.upstream.contract import Standing, Upstream
 
@@ -31,6 +33,7 @@ class Asking:
     clock: Clock
     identity: str
     hopping: Hopping | None = None
+    shared: SharedStore | None = None
 
     async def ask(self, x: Exchange, request: Request) -> Heard:
         """Send `request` in the place of `x`'s. Raises UpstreamError."""
@@ -41,20 +44,34 @@ class Asking:
         return Heard(unruled(answer, x), Timing(asked, self.clock.monotonic(), self.clock.wall()))
 
     async def through(self, x: Exchange, question: Request) -> Heard:
-        """The answer of the fleet to `question`, or where it has none the origin's; its body as it is.
+        """What the PoP shares, or another node answers to `question`; else the origin. Its body as it is.
 
         Raises UpstreamError.
         """
-        if self.hopping is None or self.hopping.peers.fleet.alone:
-            return await self.hear(x, question)
         asked = self.clock.monotonic()
         question = as_it_is(question)
-        passed = await self.hopping.ask(x, question, partial(self._of_origin, x))
+        passed = None if self.shared is None else await self._of_pop(x, question, self.shared)
+        if passed is None and self.hopping is not None and not self.hopping.peers.fleet.alone:
+            passed = await self.hopping.ask(x, question, partial(self._of_origin, x))
         if passed is None:
             return await self.hear(x, question)
         timing = Timing(asked, self.clock.monotonic(), self.clock.wall())
-        answer = passed.answer
-        return Heard(answer.but(fields=of_caches_before(answer.fields)), timing, expires=passed.expires)
+        answer = passed.answer.but(fields=of_caches_before(passed.answer.fields))
+        return Heard(answer, timing, expires=passed.expires, near=passed.near)
+
+    async def _of_pop(self, x: Exchange, question: Request, shared: SharedStore) -> Passed | None:
+        """What the nodes of this PoP share, unless who asks knows of purges that this node does not."""
+        if x.needs is not None or "range" in question.fields:
+            return None
+        found = await shared.find(x.key, x.rules.name, x.request.fields)
+        if found is None:
+            return None
+        told = (
+            ("Age", str(int(found.age))),
+            ("Cache-Status", f"{self.identity}-shared; hit; ttl={int(found.ttl)}"),
+        )
+        answer = Answer(found.status, found.fields.plus(*told), found.body, Outcome("none", origin="shared"))
+        return Passed(answer, self.clock.monotonic() + found.ttl, near=True)
 
     async def _of_origin(self, x: Exchange, request: Request) -> Answer:
         request = replace(request, query=x.asked.query)  # the key's spelling is ours alone
@@ -76,6 +93,13 @@ class Asking:
     def origins_of(self, x: Exchange) -> Sequence[Standing]:
         """The origins that answer for what `x` asks, as they stand; the visitor's URL may be rewritten."""
         return self.upstream.standing(x.rules.name, ruled(x.asked, x).path)
+
+    def before_the_origin(self, x: Exchange) -> list[str]:
+        """Who would be asked before an origin for what `x` wants, in words."""
+        if not is_passed_on(x.request, x.kind, x.rules):
+            return []
+        shared = [] if self.shared is None or not self.shared.open else ["the PoP's shared store"]
+        return shared + ([] if self.hopping is None else self.hopping.would_ask(x))
 
     async def for_one(self, x: Exchange) -> Heard:
         """What the origin says to the visitor himself. A page that is taken apart is asked for as it is."""

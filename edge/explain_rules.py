@@ -81,6 +81,13 @@ def steps_of(way: Onward, request: Request, rules: TrafficRules) -> tuple[Step, 
     return tuple(steps)
 
 
+def hop_steps(asked: Sequence[str]) -> tuple[Step, ...]:
+    """Who is asked before an origin is, in order."""
+    if not asked:
+        return ()
+    return (Step("tiers", f"asked before the origin: {', then '.join(asked)}", {"asked": list(asked)}),)
+
+
 def origin_steps(standing: Sequence[Standing]) -> tuple[Step, ...]:
     """Which origins answer for what is asked of them, in the order in which they are thought of."""
     if not standing:

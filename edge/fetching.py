@@ -9,8 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from edge.asking import Asking, as_it_is
-from edge.clock import Clock
-from edge.hopping import Hopping
 from edge.http.message import Answer, Request
 from edge.http.ranges import Part
 from edge.intake import Exchange, Heard, Intake, is_disguised, judged, own_of
@@ -49,7 +47,7 @@ from edge.upstream.collapse import (
     Shared,
     close,
 )
-from edge.upstream.contract import Upstream, UpstreamError
+from edge.upstream.contract import UpstreamError
 
 logger = logging.getLogger("tepi.edge")
 
@@ -63,21 +61,19 @@ class Fetching:
         self,
         *,
         store: Store,
-        upstream: Upstream,
-        clock: Clock,
+        asking: Asking,
         on_background: Callable[[Coroutine[Any, Any, None]], None],
         position: Callable[[], Position],
-        identity: str,
-        hopping: Hopping | None = None,
     ) -> None:
         self._store = store
-        self.asking = Asking(upstream, clock, identity, hopping)
-        self._clock = clock
+        self.asking = asking
+        self._shared = asking.shared
+        self._clock = clock = asking.clock
         self._on_background = on_background
         self._position = position
         self.flights = Flights()
         self.log = PurgeLog()
-        self._intake = Intake(store, self.flights, self.log)
+        self._intake = Intake(store, self.flights, self.log, self._share)
         self.slicing = Slicing(store, self.flights, self._intake, clock, self.asking.ask, self.go)
         self.proving = Proving(self, clock, store.max_object)
         self.trusted = 0  # entries of an older order must be revalidated before their next use
@@ -197,12 +193,19 @@ class Fetching:
         finally:
             self.log.end(flight.order)
 
-    async def invalidate(self, mark: Mark) -> int:
-        """Refuse from now on what `mark` strikes: what is stored, arriving, or still being asked for.
+    def _share(self, x: Exchange, entry: Entry, heard: Heard) -> None:
+        """Let the PoP's other nodes have `entry`, if it is for everybody and they have it not."""
+        if self._shared is not None and not heard.near and is_passed_on(x.request, x.kind, x.rules):
+            self._shared.offer(entry, heard.timing.asked_at)
+
+    async def invalidate(self, mark: Mark, at: Position | None = None) -> int:
+        """Refuse from now on what `mark` strikes, which is a purge `at` its place in the journal.
 
         Returns how many entries that are, once a crash can't undo it.
         """
         self.log.record(mark)
+        if self._shared is not None:
+            self._shared.struck(mark, at or self._position())
         for entry in self.flights.struck(mark):
             self.flights.leave(entry)
         sweep = self._store.strike(mark, self._clock.monotonic())

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Self
 
 from edge.clock import Clock
+from edge.http.asker import Tier
 from edge.http.forwarding import towards_peer
 from edge.http.message import Answer, Request
 from edge.http.passing import FAILURE, POSITION, TTL, hop_lines, position_in, position_line, ttl_in
@@ -32,10 +33,14 @@ _TOLD = (POSITION, TTL, FAILURE, "x-request-id")
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """An answer of the fleet. `expires` is when it is stale there, in this node's monotonic seconds."""
+    """An answer of the fleet. `expires` is when it is stale there, in this node's monotonic seconds.
+
+    `near`: this node's PoP has it already.
+    """
 
     answer: Answer
     expires: float | None
+    near: bool
 
 
 class Unreliable(UpstreamError):
@@ -75,8 +80,13 @@ class Hopping:
             ttl = ttl_in(answer.fields)
             expires = None if ttl is None else self.clock.monotonic() + ttl
             answer = answer.but(fields=answer.fields.without(*_TOLD))
-            return Passed(self._mended(answer, request, to, origin), expires)
+            near = to.tier is not Tier.SHIELD
+            return Passed(self._mended(answer, request, to, origin), expires, near)
         return None
+
+    def would_ask(self, x: Exchange) -> list[str]:
+        """Whom `x` would be passed on to, one after another where one does not answer."""
+        return [self.peers.standing(to) for to in self.peers.route(x.key, x.rules.shield, x.asked.asker)]
 
     def _mended(self, answer: Answer, request: Request, to: Next, origin: Ask) -> Answer:
         """`answer`, whose body goes on with what the origin sends if the neighbour's breaks off."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
 from edge.http.hops import end_to_end
@@ -87,13 +87,14 @@ def is_disguised(x: Exchange) -> bool:
 class Heard:
     """The head of an origin's answer, and when it came; `template` is its body, if that is in pieces.
 
-    Another node's is stale there when it `expires`, in monotonic seconds.
+    Another node's is stale there when it `expires`, in monotonic seconds; `near`: this PoP has it already.
     """
 
     answer: Answer
     timing: Timing
     template: Template | None = None
     expires: float | None = None
+    near: bool = False
 
     @property
     def origin(self) -> Origin:
@@ -104,7 +105,15 @@ class Heard:
 class Intake:
     """Takes answers in for the store, under the order of purges."""
 
-    def __init__(self, store: Store, flights: Flights, log: PurgeLog) -> None:
+    def __init__(
+        self,
+        store: Store,
+        flights: Flights,
+        log: PurgeLog,
+        on_kept: Callable[[Exchange, Entry, Heard], None],
+    ) -> None:
+        """`on_kept` is told of each entry that is stored whole, or whose freshness was renewed."""
+        self._on_kept = on_kept
         self._store = store
         self._flights = flights
         self._log = log
@@ -158,6 +167,7 @@ class Intake:
             self._store.put(entry)
             if stale is not None:  # superseded, though the new one may vary by other fields
                 self._store.drop(stale)
+            self._on_kept(x, entry, heard)
         return None
 
     def freshen(self, flight: Flight, x: Exchange, stale: Entry, heard: Heard) -> Entry | NotStored:
@@ -189,6 +199,7 @@ class Intake:
             entry = replace(entry, freshness=fresh.expired_at(heard.timing.heard))
         if not self._store.swap(stale, entry):
             self._store.put(entry)
+        self._on_kept(x, entry, heard)
         return entry
 
     def freshen_by_head(self, flight: Flight, x: Exchange, heard: Heard) -> None:

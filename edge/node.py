@@ -118,6 +118,7 @@ class Node:
                 if kept is not None:
                     sites.append(kept)
         await self.take_sites(sites)
+        self.pipeline.begin(snapshot.position)
         if not known:
             await self.pipeline.distrust()
         self.certificates.keep_only(frozenset(str(each["name"]) for each in snapshot.certificates))

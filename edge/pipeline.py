@@ -10,11 +10,12 @@ from itertools import chain
 from typing import Any, assert_never
 
 from edge import explain as story
+from edge.asking import Asking
 from edge.assembly import Assembly
 from edge.clock import Clock
 from edge.delivery import AS_IT_IS, Delivery
 from edge.explain import Explanation
-from edge.explain_rules import origin_steps, ruled_out, steps_of
+from edge.explain_rules import hop_steps, origin_steps, ruled_out, steps_of
 from edge.fetching import Fetching
 from edge.forms import Forms
 from edge.fragments import Fragments, Unfit, request_for, within_page
@@ -58,6 +59,7 @@ from edge.siteorigins import Timeouts
 from edge.store.content import Stored
 from edge.store.contract import Store
 from edge.store.parts import Parts
+from edge.store.shared import SharedStore
 from edge.telemetry import Gauge
 from edge.transform.compress import Compressor
 from edge.transform.template import Include, Template
@@ -73,8 +75,8 @@ ForwardReason = MissReason | RevalidateReason | PassReason
 class Pipeline:
     """From request to answer: site, key, lookup, fetch, store, transform.
 
-    `identity` names this cache in Via, CDN-Loop and Cache-Status. `peers` are asked before an origin,
-    `timeouts` tells how long a site's origins may take.
+    `identity` names this cache in Via, CDN-Loop and Cache-Status. `peers` are asked before an origin, and
+    before them the store that is `shared` in the PoP; `timeouts` tells how long a site's origins may take.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Pipeline:
         random: Callable[[int], bytes],
         identity: str = "tepi",
         peers: Peers | None = None,
+        shared: SharedStore | None = None,
         timeouts: Callable[[str], Timeouts] = lambda site: Timeouts(),
     ) -> None:
         self._sites = sites
@@ -97,19 +100,16 @@ class Pipeline:
         self._clock = clock
         self._identity = identity
         self._position = position
-        self._peers = peers
+        self._peers, self._shared = peers, shared
         hopping = None if peers is None else Hopping(peers, clock, position, timeouts, identity)
         self.fragments = Fragments(self._fragment)
         self._delivery = Delivery(store, compress)
         self._assembly = Assembly(self.fragments, Holes(random).fill)
         self._fetching = Fetching(
             store=store,
-            upstream=upstream,
-            clock=clock,
+            asking=Asking(upstream, clock, identity, hopping, shared),
             on_background=on_background,
             position=position,
-            identity=identity,
-            hopping=hopping,
         )
         self.proving = self._fetching.proving
         self.forms = Forms(self._fetching.ask, clock)
@@ -438,7 +438,8 @@ class Pipeline:
     def counts(self) -> Iterator[Gauge]:
         """What is counted beside answers."""
         hops = () if self._peers is None else self._peers.counts()
-        return chain(self.fragments.counts(), self.proving.counts(), self.forms.counts(), hops)
+        shared = () if self._shared is None else self._shared.counts()
+        return chain(self.fragments.counts(), self.proving.counts(), self.forms.counts(), hops, shared)
 
     async def explain(self, request: Request) -> Explanation:
         """What `handle` would do with `request` now, without doing it."""
@@ -459,7 +460,8 @@ class Pipeline:
         decision = lookup(x.request, entries, rules, now, self._fetching.trusted, x.kind)
         if isinstance(decision, Hit | Stale | Revalidate):
             await self._store.recall(decision.entry)
-        before = (*told, *origin_steps(self._fetching.asking.origins_of(x)))
+        asking = self._fetching.asking
+        before = (*told, *hop_steps(asking.before_the_origin(x)), *origin_steps(asking.origins_of(x)))
         parts, proved = self._parts(x, decision), self.proving.told(x)
         where = sorted(set(map(self._store.where, entries)))
         return story.explain(x, entries, decision, now, parts, proved, before, where)
@@ -512,6 +514,11 @@ class Pipeline:
     def know(self, sites: Mapping[str, str]) -> None:
         """What is stored is of these sites."""
         self._store.know(sites)
+
+    def begin(self, at: Position) -> None:
+        """This node stands at `at` by a snapshot, which tells nothing of purges of before."""
+        if self._shared is not None:
+            self._shared.begin(at)
 
     async def distrust(self) -> None:
         """Entries filled before now must be revalidated before their next use (after a snapshot)."""

@@ -43,7 +43,7 @@ class Purging:
         mark = mark_of(purge, site, self._spelled)
         if site:
             self._fetching.proving.proofs.forget(site)
-        found = await self._fetching.invalidate(mark)
+        found = await self._fetching.invalidate(mark, at)
         self._on_mark(mark)
         logger.info(
             "purged",

@@ -22,6 +22,7 @@ from edge.notation import Address
 from edge.relay import Relay
 from edge.store.contract import Store
 from edge.store.opening import gauges_of
+from edge.store.shared import SharedStore
 from edge.tasks import Tasks
 from edge.telemetry import Finished, Gauge, Telemetry
 from edge.tls import KeyPair
@@ -49,6 +50,7 @@ class Running:
     agent: Agent | None = None
     admin: Address | None = None  # once it listens
     peers: Peers | None = None
+    shared: SharedStore | None = None
     callers: Callers | None = None
 
     def ready(self) -> bool:

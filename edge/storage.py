@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, ValidationInfo, field_validator
 
 from edge.notation import Size, Table
+from edge.sharedstore import SharedTable
 
 SMALLEST = 16 * 2**20  # bytes on disk below which its index would leave no room for bodies
 
@@ -24,6 +25,8 @@ class StoreTable(Table):
         le=1.0,
         description="A full disk store is emptied down to this share of `disk`.",
     )
+
+    shared: SharedTable | None = Field(None, description="Redis or Valkey, which the PoP's nodes share.")
 
     @field_validator("max_object")
     @classmethod

@@ -62,6 +62,7 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
     origins = Origins(backends, clock.monotonic)
     store = open_store(config.store, clock)
     peers = _peers(config, clock)
+    shared = None if config.store.shared is None else config.store.shared.open(clock)
     pipeline = Pipeline(
         sites=sites.rules,
         store=store,
@@ -73,6 +74,7 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
         random=secrets.token_bytes,
         identity=IDENTITY,
         peers=peers,
+        shared=shared,
         timeouts=partial(_timeouts, sites),
     )
     telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received, lambda: edge.counts())
@@ -85,11 +87,7 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
     gate, new_id = Gate(config, clock.monotonic), Ids(secrets.token_hex(6))
     lanes = {scheme: Lane(store.front, gate, new_id, MEMOS) for scheme in ("http", "https")}
     memos = Memos(
-        lanes=lanes,
-        store=store,
-        sites=sites,
-        telemetry=telemetry,
-        access_log=lambda: edge.access_log,
+        lanes=lanes, store=store, sites=sites, telemetry=telemetry, access_log=lambda: edge.access_log
     )
     front = Front(
         gate=gate,
@@ -108,8 +106,11 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
         config.limits.head_timeout,
     )
     edge = Running(config, node, front, listeners, telemetry, relay, backends, store, tasks, lanes)
+    edge.peers, edge.shared = peers, shared
+    if shared is not None:
+        shared.begin(node.position)
     if peers is not None:
-        edge.peers, edge.callers = peers, _callers(config, peers, edge, clock, new_id)
+        edge.callers = _callers(config, peers, edge, clock, new_id)
     if identity is not None and config.control is not None:
         edge.agent = _agent(config, identity, node, clock)
     return edge

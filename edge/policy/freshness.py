@@ -38,6 +38,11 @@ class Timing:
     heard: float
     heard_at: float
 
+    @property
+    def asked_at(self) -> float:
+        """When it was asked for, by the wall clock."""
+        return self.heard_at - (self.heard - self.asked)
+
 
 @dataclass(frozen=True, slots=True)
 class Freshness:

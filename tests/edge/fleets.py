@@ -41,6 +41,6 @@ async def fleet(
                 ],
             }
             site = {"shield": shield} if shield else {}
-            written = document(origin_url, name=name, tiers={**tiers, **changes}, site=site)
+            written = document(origin_url, name=name, tiers=tiers, site=dict(site), **changes)
             nodes[name] = Edge(await stack.enter_async_context(running(parse_edge(written))))
         yield nodes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -196,3 +197,38 @@ async def test_a_body_that_breaks_off_at_a_peer_is_never_torn(vouched: bool, tmp
         for entry in edge.running.store.struck_by(Site("shop")):
             assert entry.content.size == len(body)
             assert entry.content.partial or entry.content.identity == body
+
+
+async def test_an_explanation_names_who_would_be_asked(tmp_path: Path) -> None:
+    async with (
+        wires.origin(wires.says(b"page", "200 OK", CACHED)) as origin,
+        fleet(origin.url, tmp_path, {"jakarta": 1, "frankfurt": 1}, shield="frankfurt") as nodes,
+    ):
+        told = await nodes["jakarta-1"].running.node.explain({"url": "http://shop.test/p/1"})
+        steps = {step["step"]: step["finding"] for step in told["steps"]}  # type: ignore[attr-defined]
+        assert "shield frankfurt-1" in steps["tiers"]
+        posted = await nodes["jakarta-1"].running.node.explain({"url": "http://shop.test/", "method": "POST"})
+        assert "tiers" not in {step["step"] for step in posted["steps"]}  # type: ignore[attr-defined]
+
+
+async def test_a_request_bears_its_id_in_the_logs_of_all(tmp_path: Path) -> None:
+    log = {"access": "json", "file": str(tmp_path / "log")}
+    async with (
+        wires.origin(wires.says(b"page", "200 OK", CACHED)) as origin,
+        fleet(origin.url, tmp_path, {"jakarta": 1, "frankfurt": 1}, shield="frankfurt", log=log) as nodes,
+    ):
+        reply = await nodes["jakarta-1"].get("/p/1")
+        for edge in nodes.values():
+            await wires.eventually(lambda edge=edge: edge.running.callers.front.under_way == 0)  # type: ignore[misc]
+            assert edge.running.access_log is not None
+            edge.running.access_log.flush()
+        lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+        assert {(line["node"], line.get("peer")) for line in lines} == {
+            ("jakarta-1", None),
+            ("frankfurt-1", "jakarta-1"),
+        }
+        assert (
+            {line["id"] for line in lines}
+            == {reply.fields["x-request-id"]}
+            == {origin.heard[0].fields["x-request-id"]}
+        )
