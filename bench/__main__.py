@@ -19,7 +19,7 @@ from rich.console import Console
 from tests.support.tools import FOR_BENCH, ToolMissing, bring
 
 HERE = Path(__file__).parent
-LIMIT = 240  # seconds that one benchmark may take
+LIMIT = 720  # seconds that one benchmark may take
 
 
 def questions() -> dict[str, str]:

@@ -12,12 +12,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import re
-import subprocess
 import tempfile
-import time
-import urllib.request
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -26,142 +22,31 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.load import machine
+from bench.load.contest import CONNECTIONS, Contender, Load, run, start, visitors
 from bench.load.picture import bars
-from bench.load.processes import cores, cpu_seconds, pinned, running
-from bench.load.servers import BODY, HOST, SERVERS, Server, origin
-from tests.support.tools import bring
+from bench.load.processes import cores
+from bench.load.servers import BODY, SERVERS, origin
 
 RESULTS = Path(__file__).parent / "results"
-CONNECTIONS = 32
-PATH = "/picture.webp"
-BROWSER = {
-    "Accept": "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8",
-    "Accept-Encoding": "gzip, deflate, br, zstd",
-    "Accept-Language": "id-ID,id;q=0.9,en-US;q=0.8,en;q=0.7",
-    "Referer": "https://shop.example/p/kopi-gayo",
-    "Sec-CH-UA": '"Chromium";v="130", "Not?A_Brand";v="99"',
-    "Sec-CH-UA-Mobile": "?0",
-    "Sec-CH-UA-Platform": '"Linux"',
-    "Sec-Fetch-Dest": "image",
-    "Sec-Fetch-Mode": "no-cors",
-    "Sec-Fetch-Site": "same-origin",
-    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-    "Chrome/130.0.0.0 Safari/537.36",
-}
-
-
-# Visitors in turn, each with a cookie that says nothing to the cache.
-VISITORS = """
-local heads = {}
-local turn = 0
-function init()
-  for visitor = 1, %d do
-    wrk.headers["Cookie"] = string.format("_ga=GA1.1.%%d.1764000000; currency=IDR", 1000000007 * visitor)
-    heads[visitor] = wrk.format("GET", wrk.path)
-  end
-end
-function request()
-  turn = turn %% %d + 1
-  return heads[turn]
-end
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """One run of the load against one server."""
-
-    requests: int
-    seconds: float
-    cpu_seconds: float
-    p50_ms: float
-    p99_ms: float
-
-    @property
-    def cpu_microseconds(self) -> float:
-        """CPU for one request."""
-        return self.cpu_seconds / self.requests * 1e6
-
-
-@dataclass(slots=True)
-class Contender:
-    """A server that runs, and its rounds so far."""
-
-    server: Server
-    pids: list[int]
-    rounds: list[Round]
-
-    def cpu(self) -> float:
-        """Median microseconds of CPU a request."""
-        return median(each.cpu_microseconds for each in self.rounds)
 
 
 def measure(rounds: int, seconds: int) -> list[Contender]:
     """Starts every server that is installed and loads them in turn."""
-    wrk = bring("wrk")
+    load = Load(visitors())
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tepi-bench-")))
         directory.chmod(0o755)
-        upstream, asked = stack.enter_context(origin())
-        contenders = []
-        for make in SERVERS:
-            home = directory / make.__name__
-            home.mkdir()
-            server = make(home, upstream)
-            if server is not None:
-                contenders.append(started(server, home, stack))
+        upstream, asked = stack.enter_context(origin(directory))
+        contenders = start(SERVERS, directory, upstream, stack)
         for contender in contenders:
-            load(wrk, contender, 1, directory)
-        before = len(asked)
+            run(contender, load, 1, directory)
+        before = int(asked)
         for _ in range(rounds):
             for contender in contenders:
-                contender.rounds.append(load(wrk, contender, seconds, directory))
-        if len(asked) != before:
-            raise SystemExit(f"not all were hits: the origin was asked for {asked[before:]}")
+                contender.rounds.append(run(contender, load, seconds, directory))
+        if int(asked) != before:
+            raise SystemExit(f"not all were hits: the origin was asked {int(asked) - before} times")
     return contenders
-
-
-def started(server: Server, home: Path, stack: contextlib.ExitStack) -> Contender:
-    """The server once it answers with the right picture."""
-    pids = []
-    for number, command in enumerate(server.commands):
-        log = home / f"output-{number}.log"
-        pids.append(stack.enter_context(running(pinned(cores()[0], command), log)))
-    url = f"http://{HOST}:{server.port}{PATH}"
-    for _ in range(150):
-        try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                if answer.read() == BODY:
-                    return Contender(server, pids, [])
-        except OSError:
-            time.sleep(0.1)
-    said = "\n".join(log.read_text(errors="replace")[-1000:] for log in home.glob("output-*.log"))
-    raise SystemExit(f"{server.name} does not answer: {said}")
-
-
-def load(wrk: str, contender: Contender, seconds: int, home: Path) -> Round:
-    """One run of wrk. Stops everything if an answer was no 200."""
-    fields = [word for name, value in BROWSER.items() for word in ("-H", f"{name}: {value}")]
-    script = home / "visitors.lua"
-    script.write_text(VISITORS % (CONNECTIONS, CONNECTIONS))
-    command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), *fields]
-    url = f"http://{HOST}:{contender.server.port}{PATH}"
-    before = cpu_seconds(*contender.pids)
-    said = subprocess.run(
-        pinned(cores()[1], [*command, url]), capture_output=True, text=True, check=True, timeout=seconds + 30
-    ).stdout
-    spent = cpu_seconds(*contender.pids) - before
-    if "Non-2xx" in said or "Socket errors" in said:
-        raise SystemExit(f"{contender.server.name} failed under load:\n{said}")
-    requests, took, unit = re.findall(r"(\d+) requests in ([\d.]+)(m?s)", said)[0]
-    return Round(
-        int(requests), float(took) / (1000 if unit == "ms" else 1), spent, _ms(said, "50%"), _ms(said, "99%")
-    )
-
-
-def _ms(said: str, percentile: str) -> float:
-    value, unit = re.findall(rf"{percentile}\s+([\d.]+)(us|ms|s)", said)[0]
-    return float(value) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
 
 
 def rows(contenders: list[Contender]) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,11 +59,19 @@ def _stat(pid: int) -> list[str]:
 
 
 @contextmanager
-def running(command: list[str], log: Path) -> Iterator[int]:
-    """A process in a group of its own, ended with it; its output goes to `log`."""
+def running(
+    command: list[str], log: Path, place: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """A process in a group of its own, ended with it; its output goes to `log`. It runs in `place`."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd=place,
+            env={**os.environ, **(environment or {})},
         )
     try:
         yield process.pid

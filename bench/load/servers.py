@@ -5,64 +5,58 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
-from typing import ClassVar
 
+from bench.load.origin import HOST, PICTURE
+from bench.load.processes import cores, pinned, running
+from tests.edge.certificates import Authority
 from tests.support.tools import find
 
-HOST = "127.0.0.1"
-BODY = os.urandom(4096)  # a picture: nobody compresses it, so everybody sends the same bytes
+BODY = PICTURE
+MEMORY = 1024 * 1024 * 1024
+LEVEL = 5  # of Brotli, at both
+HOUSE = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One cache: its name and version, the port it answers on, the commands that make it."""
+    """One cache: its name and version, the ports it answers on, the commands that make it."""
 
     name: str
     version: str
     port: int
     commands: tuple[list[str], ...]
+    secure_port: int | None = None
+    place: Path | None = None  # where its commands run
+    environment: tuple[tuple[str, str], ...] = ()
 
 
-class _Pictures(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    asked: ClassVar[list[str]] = []
+class Asked:
+    """What the origin has been asked: a line a flush, in a file of its own process."""
 
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        self.send_response(200)
-        self.send_header("Content-Type", "image/webp")
-        self.send_header("Content-Length", str(len(BODY)))
-        self.send_header("Cache-Control", "public, max-age=3600")
-        self.send_header("ETag", '"one"')
-        self.end_headers()
-        self.wfile.write(BODY)
+    def __init__(self, log: Path) -> None:
+        self._log = log
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+    def __int__(self) -> int:
+        return int(self._log.read_text() or 0)
 
 
 @contextmanager
-def origin() -> Iterator[tuple[int, list[str]]]:
-    """An origin in this process: its port, and the paths it has been asked for."""
-    _Pictures.asked.clear()
-    server = ThreadingHTTPServer((HOST, 0), _Pictures)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_address[1], _Pictures.asked
-    finally:
-        server.shutdown()
-        server.server_close()
+def origin(directory: Path) -> Iterator[tuple[int, Asked]]:
+    """An origin in a process of its own, on the load's core: its port, and how often it was asked."""
+    port, log = free_port(), directory / "origin.asked"
+    log.write_text("0")
+    command = [sys.executable, "-m", "bench.load.origin", str(port), str(log)]
+    with running(pinned(cores()[1], command), directory / "origin.log"):
+        yield port, Asked(log)
 
 
 def free_port() -> int:
@@ -73,11 +67,19 @@ def free_port() -> int:
 
 def tepi(directory: Path, upstream: int) -> Server:
     """A node with one site, from a file as an operator writes it."""
-    port = free_port()
+    port, secure = free_port(), free_port()
+    pair = Authority.make(directory).issue("bench", HOST)
     file = directory / "edge.toml"
     file.write_text(f"""
 listen = ["{HOST}:{port}"]
+listen_tls = ["{HOST}:{secure}"]
 admin = "{HOST}:{free_port()}"
+[tls]
+cert = {json.dumps(str(pair.cert))}
+key = {json.dumps(str(pair.key))}
+[store]
+memory = {MEMORY}
+max_object = {128 * 1024 * 1024}
 [log]
 access = "json"
 file = {json.dumps(str(directory / "access.log"))}
@@ -87,7 +89,21 @@ hosts = ["*"]
 origins = [{{ url = "http://{HOST}:{upstream}" }}]
 """)
     command = [sys.executable, "-m", "control.cli", "edge", "--config", str(file)]
-    return Server("Tepi", version("tepi"), port, (command,))
+    return Server("Tepi", version("tepi"), port, (command,), secure)
+
+
+def interpreted(directory: Path, upstream: int) -> Server:
+    """The same where nothing is compiled: the sources alone."""
+    house = directory / "house"
+    for package in ("edge", "origin", "control", "geo"):
+        shutil.copytree(
+            HOUSE / package, house / package, ignore=shutil.ignore_patterns("*.so", "__pycache__")
+        )
+    server = tepi(directory, upstream)
+    return Server(
+        "Tepi, interpreted", server.version, server.port, server.commands, server.secure_port, house,
+        (("PYTHONPATH", str(house)),),
+    )  # fmt: skip
 
 
 def nginx(directory: Path, upstream: int) -> Server | None:
@@ -95,15 +111,18 @@ def nginx(directory: Path, upstream: int) -> Server | None:
     program = find("nginx")
     if program is None:
         return None
-    port = free_port()
-    user = "user root;" if os.geteuid() == 0 else ""
+    port, secure = free_port(), free_port()
+    pair = Authority.make(directory).issue("bench", HOST)
     scratch = "\n".join(
         f"    {kind}_temp_path {directory}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    brotli = find("nginx-brotli")
+    compress = f"brotli on; brotli_comp_level {LEVEL}; brotli_types text/html;" if brotli else ""
     file = directory / "nginx.conf"
     file.write_text(f"""
-{user}
+{"user root;" if os.geteuid() == 0 else ""}
+{f"load_module {brotli};" if brotli else ""}
 daemon off;
 worker_processes 1;
 pid {directory}/pid;
@@ -114,13 +133,22 @@ http {{
     access_log {directory}/access.log combined;
     keepalive_requests 100000000;
     sendfile on;
+    tcp_nopush on;
     tcp_nodelay on;
-    proxy_cache_path {directory}/cache levels=1:2 keys_zone=one:10m;
+    proxy_cache_path {directory}/cache levels=1:2 keys_zone=one:100m max_size={MEMORY} inactive=1d;
+    upstream shop {{ server {HOST}:{upstream}; keepalive 32; keepalive_requests 100000000; }}
     server {{
         listen {HOST}:{port};
+        listen {HOST}:{secure} ssl;
+        ssl_certificate {pair.cert};
+        ssl_certificate_key {pair.key};
+        ssl_protocols TLSv1.3;
+        {compress}
         location = /status {{ stub_status; }}
         location / {{
-            proxy_pass http://{HOST}:{upstream};
+            proxy_pass http://shop;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
             proxy_cache one;
             add_header X-Cache $upstream_cache_status;
         }}
@@ -128,7 +156,7 @@ http {{
 }}
 """)
     command = [program, "-p", str(directory), "-c", str(file), "-e", str(directory / "error.log")]
-    return Server("nginx", _version(program, "-v"), port, (command,))
+    return Server("nginx", _version(program, "-v"), port, (command,), secure)
 
 
 def varnish(directory: Path, upstream: int) -> Server | None:
@@ -143,14 +171,13 @@ def varnish(directory: Path, upstream: int) -> Server | None:
     file.write_text(f'vcl 4.1;\nbackend shop {{ .host = "{HOST}"; .port = "{upstream}"; }}\n{recipe}\n')
     place = str(directory / "run")
     command = [
-        program, "-F", "-j", "none", "-n", place, "-a", f"{HOST}:{port}", "-f", str(file), "-s", "malloc,64m",
-        "-T", "none",
+        program, "-F", "-j", "none", "-n", place, "-a", f"{HOST}:{port}", "-f", str(file), "-s",
+        f"malloc,{MEMORY}", "-T", "none",
     ]  # fmt: skip
-    log = Path(program).with_name("varnishncsa")
-    writer = log if log.exists() else Path("/usr/bin/varnishncsa")
+    writer = find("varnishncsa")
     commands = [command]
-    if writer.exists():
-        commands.append([str(writer), "-n", place, "-t", "20", "-w", str(directory / "access.log")])
+    if writer is not None:
+        commands.append([writer, "-n", place, "-t", "20", "-w", str(directory / "access.log")])
     return Server("Varnish", _version(program, "-V"), port, tuple(commands))
 
 
@@ -160,4 +187,5 @@ def _version(program: str, option: str) -> str:
     return found[0] if found else ""
 
 
-SERVERS: tuple[Callable[[Path, int], Server | None], ...] = (tepi, nginx, varnish)
+Make = Callable[[Path, int], Server | None]
+SERVERS: tuple[Make, ...] = (tepi, nginx, varnish)

@@ -41,6 +41,7 @@ class Tool:
     packages: tuple[str, ...]
     serves: bool = False  # its package starts a server when it is installed
     inside: str = ""  # where the program itself is in an unpacked package, if what is on PATH is a script
+    file: str = ""  # where it is under / or in a package, if it is no program
 
 
 TOOLS: Mapping[str, Tool] = {
@@ -50,7 +51,14 @@ TOOLS: Mapping[str, Tool] = {
     "systemd-analyze": Tool(("systemd-analyze",), ("systemd",), serves=True),
     "wrk": Tool(("wrk",), ("wrk",)),
     "nginx": Tool(("nginx",), ("nginx",), serves=True),
+    "nginx-brotli": Tool(
+        (),
+        ("libnginx-mod-http-brotli-filter",),
+        serves=True,
+        file="usr/lib/nginx/modules/ngx_http_brotli_filter_module.so",
+    ),
     "varnishd": Tool(("varnishd",), ("varnish",), serves=True),
+    "varnishncsa": Tool(("varnishncsa",), ("varnish",), serves=True),
     "gdnsd": Tool(("gdnsd",), ("gdnsd",), serves=True),
     "pdns_server": Tool(("pdns_server",), ("pdns-server", "pdns-backend-geoip"), serves=True),
     "dnsperf": Tool(("dnsperf",), ("dnsperf",)),
@@ -69,6 +77,8 @@ class ToolMissing(Exception):
 
 def find(name: str) -> str | None:
     """The path of `name` if it is on this machine."""
+    if file := TOOLS[name].file:
+        return next((str(root / file) for root in (HERE / "root", Path("/")) if (root / file).exists()), None)
     places = os.pathsep.join((os.environ.get("PATH", os.defpath), *ADMIN_PLACES, str(HERE / "bin")))
     found = (shutil.which(program, path=places) for program in TOOLS[name].programs)
     return next((path for path in found if path), None)
@@ -135,7 +145,8 @@ def _unpack(tool: Tool) -> None:
         _run(["dpkg-deb", "--extract", str(archive), str(root)])
         archive.unlink()
     (HERE / "fonts.conf").write_text(FONTS.format(root=root, here=HERE))
-    wrap(tool, root)
+    if tool.programs:
+        wrap(tool, root)
 
 
 def wrap(tool: Tool, root: Path) -> None:
