@@ -64,9 +64,7 @@ async def running(config: EdgeConfig) -> AsyncIterator[Running]:
         if edge.agent is not None:
             await edge.agent.restore(kept=edge.store.lasts)
             edge.tasks.start(edge.agent.run())
-        await _open_callers(edge)
-        if edge.shared is not None:
-            edge.tasks.start(edge.shared.write_forever())
+        await edge.vicinity.open(edge.tasks, edge.node.position)
         await edge.take(config)
         edge.admin = await _open_admin(edge, stack)
         for work in (
@@ -83,17 +81,6 @@ async def running(config: EdgeConfig) -> AsyncIterator[Running]:
         yield edge
 
 
-async def _open_callers(edge: Running) -> None:
-    """Lets peers in, before visitors."""
-    tiers = edge.config.tiers
-    if edge.callers is None or edge.peers is None or tiers is None:
-        return
-    address = await edge.callers.listen(tiers.listen, tiers.server_context())
-    log.info("listening for peers on %s", address)
-    edge.tasks.start(edge.callers.sweep_forever())
-    edge.tasks.start(every(TEND, edge.peers.tend))
-
-
 async def _identity(config: EdgeConfig) -> Identity | None:
     if config.control is None:
         return None
@@ -106,14 +93,9 @@ async def _stop(edge: Running) -> None:
         lane.close()
     edge.relay.close_all()
     await edge.listeners.stop(lambda: edge.front.under_way, GRACE)
-    if edge.callers is not None:
-        await edge.callers.close()
+    await edge.vicinity.close()
     await edge.tasks.end()
     edge.backends.close()
-    if edge.shared is not None:
-        await edge.shared.close()
-    if edge.peers is not None:
-        edge.peers.close()
     edge.store.close()
     if edge.access_log is not None:
         edge.access_log.close()

@@ -72,15 +72,15 @@ class Callers:
             vouched=self._vouched,
         )
 
-    async def listen(self, address: Address, tls: ssl.SSLContext) -> Address:
+    async def listen(self, address: Address, tls: ssl.SSLContext, *, reuse_port: bool = False) -> Address:
         """Lets nodes in at `address`; where that is, a port that was 0 as the one it became.
 
-        Raises AddressTaken.
+        With `reuse_port` other workers listen there too. Raises AddressTaken.
         """
         listener = self._listener("https")
         try:
             server = await asyncio.get_running_loop().create_server(
-                listener, address.host, address.port, backlog=BACKLOG, ssl=tls
+                listener, address.host, address.port, backlog=BACKLOG, ssl=tls, reuse_port=reuse_port
             )
         except OSError as error:
             raise AddressTaken(cannot_listen(address, error, "tiers.listen")) from error

@@ -322,7 +322,7 @@ class EdgeConfig(Table):
                 raise ValueError("at least one site, since there is no [control]")
         _check_claims(sites)
         tiers: TiersTable | None = others.data.get("tiers")
-        if tiers is not None:
+        if tiers is not None and sites:
             tiers.check_shields((site.name, site.shield) for site in sites)
         return sites
 
@@ -330,7 +330,7 @@ class EdgeConfig(Table):
     @classmethod
     def _has_a_name(cls, tiers: TiersTable | None, others: ValidationInfo) -> TiersTable | None:
         if tiers is not None:
-            tiers.check_name(others.data.get("name", ""))
+            tiers.check(others.data.get("name", ""), control=others.data.get("control") is not None)
         return tiers
 
 

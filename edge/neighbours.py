@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterable
-from typing import Annotated
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -28,15 +29,20 @@ class PeerTable(Table):
 
 
 class TiersTable(Table):
-    """Which nodes are asked before an origin: the key's owner in this PoP, and the site's shield PoP."""
+    """Which nodes are asked before an origin: the key's owner in this PoP, and the site's shield PoP.
 
-    pop: Name = Field(description="The PoP that this node belongs to.")
+    With [control] it says only where to listen, on every node at the same port; the rest comes from there.
+    """
+
     listen: Listen = Field(description="Where this node listens for its peers.")
+    pop: Name | None = Field(None, description="The PoP that this node belongs to.")
     certificate: str = Field(
-        description="PEM file: what this node shows to peers; its common name is `name`."
+        "", description="PEM file: what this node shows to peers; its common name is `name`."
     )
-    key: str = Field(description="PEM file: the certificate's private key.")
-    authority: str = Field(description="PEM file: the authority that vouches for every node of the fleet.")
+    key: str = Field("", description="PEM file: the certificate's private key.")
+    authority: str = Field(
+        "", description="PEM file: the authority that vouches for every node of the fleet."
+    )
     connect: Seconds = Field(1.0, description="Seconds until a connection to a peer stands.")
     patience: Seconds = Field(
         2.0, description="Seconds until a peer says anything at all; silent ones are left out for a while."
@@ -52,8 +58,18 @@ class TiersTable(Table):
                 raise ValueError(f"nodes with names of their own; {name} is there twice")
         return peers
 
-    def check_name(self, own: str) -> None:
-        """Raises ValueError where peers can't know this node by its name."""
+    def check(self, own: str, *, control: bool) -> None:
+        """Raises ValueError where a node called `own`, with or without a control, can't go by these."""
+        given = [word for word in ("pop", "certificate", "key", "authority", "peers") if getattr(self, word)]
+        if control:
+            if given:
+                raise ValueError(f"no {given[0]}, since with [control] it comes from there")
+            if not self.listen.port:
+                raise ValueError("a port in listen, the same on every node, since there is a [control]")
+            return
+        lacking = [word for word in ("pop", "certificate", "key", "authority") if word not in given]
+        if lacking:
+            raise ValueError(f"{lacking[0]} too, since there is no [control]")
         if not own:
             raise ValueError("a name of this node beside it, since peers know each other by name")
         if any(peer.name == own for peer in self.peers):
@@ -61,27 +77,33 @@ class TiersTable(Table):
 
     def check_shields(self, shields: Iterable[tuple[str, str | None]]) -> None:
         """Raises ValueError where a site's shield is a PoP that nobody belongs to."""
-        pops = {self.pop, *(peer.pop for peer in self.peers)}
+        pops = {str(self.pop), *(peer.pop for peer in self.peers)}
         for site, shield in shields:
             if shield is not None and shield not in pops:
                 raise ValueError(f"a shield of {site} among {', '.join(sorted(pops))}, not {shield}")
 
     def fleet(self, name: str) -> Fleet:
         """The fleet as the node called `name` is told of it."""
-        return Fleet(name, self.pop, tuple(Peer(peer.name, peer.pop, peer.address) for peer in self.peers))
+        return Fleet(
+            name, str(self.pop), tuple(Peer(peer.name, peer.pop, peer.address) for peer in self.peers)
+        )
 
-    def client_context(self) -> ssl.SSLContext:
-        """TLS towards peers: both sides show a certificate. Raises OSError and ssl.SSLError."""
-        context = ssl.create_default_context(cafile=self.authority)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(self.certificate, self.key)
-        return context
 
-    def server_context(self) -> ssl.SSLContext:
-        """TLS of the listener for peers. Raises OSError and ssl.SSLError."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(self.certificate, self.key)
-        context.load_verify_locations(self.authority)
-        context.verify_mode = ssl.CERT_REQUIRED
-        return context
+def pop_of(place: Mapping[str, Any]) -> str:
+    """The PoP of a node that stands at `place`: its city in lower-case letters, digits and hyphens."""
+    plain = unicodedata.normalize("NFKD", str(place.get("city", ""))).encode("ascii", "ignore").decode()
+    return "-".join(re.findall(r"[a-z0-9]+", plain.lower())) or "nowhere"
+
+
+def fleet_told(name: str, nodes: Iterable[Mapping[str, Any]], port: int) -> Fleet:
+    """The fleet as control tells the node called `name` of it; each listens for its peers at `port`."""
+    own, peers = "", []
+    for node in nodes:
+        place, addresses = node.get("place"), node.get("addresses")
+        if node.get("role") != "edge" or not isinstance(place, dict) or not addresses:
+            continue
+        if node.get("name") == name:
+            own = pop_of(place)
+        else:
+            peers.append(Peer(str(node.get("name")), pop_of(place), Address(str(addresses[0]), port)))
+    return Fleet(name, own, tuple(peers))

@@ -68,7 +68,7 @@ class ExplainBody(Table):
 class Node:
     """What a node does with what it is told; edge.agent.Applies for one that has a control.
 
-    `locate` says where an address is.
+    `locate` says where an address is, `meet` is told of the fleet's nodes.
 
     `fetch_certificate` gets a certificate and its key from control; they are kept in `keys`, so that HTTPS
     works when control is away.
@@ -82,6 +82,7 @@ class Node:
     keys: Path | None = None
     locate: Callable[[str], Client] = Client
     position: Position = ALONE
+    meet: Callable[[Iterable[Document]], None] = lambda nodes: None
 
     # What control says (edge.agent.Applies) -----------------------------------------------------
 
@@ -100,7 +101,7 @@ class Node:
             case "certificate.put":
                 await self._put_certificate(event.body, new=True)
             case "fleet.put":
-                pass  # the nodes' places concern name servers
+                self.meet(event.body["nodes"])
             case _:
                 assert_never(event.kind)
         self.position = event.position
@@ -118,6 +119,7 @@ class Node:
                 if kept is not None:
                     sites.append(kept)
         await self.take_sites(sites)
+        self.meet(snapshot.fleet)
         self.pipeline.begin(snapshot.position)
         if not known:
             await self.pipeline.distrust()

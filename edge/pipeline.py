@@ -100,7 +100,7 @@ class Pipeline:
         self._clock = clock
         self._identity = identity
         self._position = position
-        self._peers, self._shared = peers, shared
+        self._shared = shared
         hopping = None if peers is None else Hopping(peers, clock, position, timeouts, identity)
         self.fragments = Fragments(self._fragment)
         self._delivery = Delivery(store, compress)
@@ -437,9 +437,7 @@ class Pipeline:
 
     def counts(self) -> Iterator[Gauge]:
         """What is counted beside answers."""
-        hops = () if self._peers is None else self._peers.counts()
-        shared = () if self._shared is None else self._shared.counts()
-        return chain(self.fragments.counts(), self.proving.counts(), self.forms.counts(), hops, shared)
+        return chain(self.fragments.counts(), self.proving.counts(), self.forms.counts())
 
     async def explain(self, request: Request) -> Explanation:
         """What `handle` would do with `request` now, without doing it."""

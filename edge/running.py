@@ -12,7 +12,6 @@ from typing import Any
 
 from edge.access_log import AccessLog
 from edge.agent import Agent
-from edge.callers import Callers
 from edge.config import EdgeConfig
 from edge.front import Front
 from edge.lane import Lane
@@ -22,12 +21,11 @@ from edge.notation import Address
 from edge.relay import Relay
 from edge.store.contract import Store
 from edge.store.opening import gauges_of
-from edge.store.shared import SharedStore
 from edge.tasks import Tasks
 from edge.telemetry import Finished, Gauge, Telemetry
 from edge.tls import KeyPair
 from edge.upstream.backends import Backends
-from edge.upstream.peers import Peers
+from edge.vicinity import Vicinity
 
 log = logging.getLogger("tepi.edge")
 
@@ -46,12 +44,10 @@ class Running:
     store: Store
     tasks: Tasks
     lanes: Mapping[str, Lane]  # by scheme
+    vicinity: Vicinity
     access_log: AccessLog | None = None
     agent: Agent | None = None
     admin: Address | None = None  # once it listens
-    peers: Peers | None = None
-    shared: SharedStore | None = None
-    callers: Callers | None = None
 
     def ready(self) -> bool:
         """Whether visitors should be sent here."""
@@ -86,8 +82,7 @@ class Running:
     def counts(self) -> Iterator[Gauge]:
         """What is counted beside answers to visitors."""
         yield from self.node.pipeline.counts()
-        if self.callers is not None:
-            yield from self.callers.counts()
+        yield from self.vicinity.counts()
 
     def figures(self) -> dict[str, Any]:
         """What heartbeats tell: cumulative counters, and how full the store is at this moment."""
@@ -107,8 +102,7 @@ class Running:
         self.front.gate.configure(config)
         if config.control is None:
             await self.node.take_sites(config.sites)
-        if self.peers is not None and config.tiers is not None:
-            self.peers.take(config.tiers.fleet(self.config.name))
+        self.vicinity.take(config)
         before, self.access_log = self.access_log, access_log
         for lane in self.lanes.values():
             lane.log_to(access_log)

@@ -14,7 +14,6 @@ from typing import Any
 import aiohttp
 
 from edge.agent import Agent
-from edge.callers import Callers
 from edge.checkpoint import Checkpoint
 from edge.config import EdgeConfig
 from edge.front import IDENTITY, Front
@@ -41,7 +40,7 @@ from edge.tls import Certificates
 from edge.transform.compress import Compressor
 from edge.upstream.backends import Backends
 from edge.upstream.fetch import Origins
-from edge.upstream.peers import Peers
+from edge.vicinity import Vicinity
 from geo.lookup import Database
 
 CERTIFICATE_SECONDS = 5.0
@@ -61,8 +60,7 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
     backends = Backends(sites, _mutual(identity))
     origins = Origins(backends, clock.monotonic)
     store = open_store(config.store, clock)
-    peers = _peers(config, clock)
-    shared = None if config.store.shared is None else config.store.shared.open(clock)
+    vicinity = Vicinity(config, identity, clock)
     pipeline = Pipeline(
         sites=sites.rules,
         store=store,
@@ -73,8 +71,8 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
         position=lambda: node.position,
         random=secrets.token_bytes,
         identity=IDENTITY,
-        peers=peers,
-        shared=shared,
+        peers=vicinity.peers,
+        shared=vicinity.shared,
         timeouts=partial(_timeouts, sites),
     )
     telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received, lambda: edge.counts())
@@ -105,12 +103,9 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
         node.certificates.context,
         config.limits.head_timeout,
     )
-    edge = Running(config, node, front, listeners, telemetry, relay, backends, store, tasks, lanes)
-    edge.peers, edge.shared = peers, shared
-    if shared is not None:
-        shared.begin(node.position)
-    if peers is not None:
-        edge.callers = _callers(config, peers, edge, clock, new_id)
+    edge = Running(config, node, front, listeners, telemetry, relay, backends, store, tasks, lanes, vicinity)
+    vicinity.let_in(pipeline.handle, edge.log_only, store.front, new_id)
+    node.meet = vicinity.meet
     if identity is not None and config.control is not None:
         edge.agent = _agent(config, identity, node, clock)
     return edge
@@ -127,28 +122,6 @@ def _agent(config: EdgeConfig, identity: Identity, node: Node, clock: SystemCloc
         version=version("tepi"),
         monotonic=clock.monotonic,
         jitter=random.random,
-    )
-
-
-def _peers(config: EdgeConfig, clock: SystemClock) -> Peers | None:
-    """The neighbours that this node may ask. Raises OSError and ssl.SSLError."""
-    tiers = config.tiers
-    if tiers is None:
-        return None
-    context = tiers.client_context()
-    fleet = tiers.fleet(config.name)
-    return Peers(fleet, lambda: context, clock.monotonic, connect=tiers.connect, patience=tiers.patience)
-
-
-def _callers(config: EdgeConfig, peers: Peers, edge: Running, clock: SystemClock, new_id: Ids) -> Callers:
-    return Callers(
-        config,
-        fleet=lambda: peers.fleet,
-        answer=edge.node.pipeline.handle,
-        finished=edge.log_only,
-        store=edge.store,
-        clock=clock,
-        new_id=new_id,
     )
 
 

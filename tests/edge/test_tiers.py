@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from edge.config import parse_edge
+from edge.problems import Refused
 from edge.purge import Site
+from edge.tls import BadCertificate
 from tests.edge import wires
 from tests.edge.certificates import Authority
 from tests.edge.fleets import fleet
-from tests.edge.nodes import Edge, node
+from tests.edge.nodes import Edge, document, node
 
 CACHED = "Cache-Control: max-age=60"
 
@@ -68,7 +71,7 @@ async def test_only_nodes_of_the_fleet_are_answered(tmp_path: Path) -> None:
         wires.origin(wires.says(b"page", "200 OK", CACHED)) as origin,
         fleet(origin.url, tmp_path, {"jakarta": 2}) as nodes,
     ):
-        peers = nodes["jakarta-1"].running.peers
+        peers = nodes["jakarta-1"].running.vicinity.peers
         assert peers is not None
         address = peers.fleet.peers[0].address  # jakarta-2's
         authority = Authority.load(tmp_path)
@@ -219,7 +222,7 @@ async def test_a_request_bears_its_id_in_the_logs_of_all(tmp_path: Path) -> None
     ):
         reply = await nodes["jakarta-1"].get("/p/1")
         for edge in nodes.values():
-            await wires.eventually(lambda edge=edge: edge.running.callers.front.under_way == 0)  # type: ignore[misc]
+            await wires.eventually(lambda edge=edge: edge.running.vicinity.callers.front.under_way == 0)  # type: ignore[misc]
             assert edge.running.access_log is not None
             edge.running.access_log.flush()
         lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
@@ -232,3 +235,45 @@ async def test_a_request_bears_its_id_in_the_logs_of_all(tmp_path: Path) -> None
             == {reply.fields["x-request-id"]}
             == {origin.heard[0].fields["x-request-id"]}
         )
+
+
+TIERS = {
+    "listen": "127.0.0.1:8444",
+    "pop": "jakarta",
+    "certificate": "a.pem",
+    "key": "a.key",
+    "authority": "ca.pem",
+    "peers": [{"name": "frankfurt-1", "pop": "frankfurt", "address": "10.0.0.1:8444"}],
+}
+PEER = {"name": "b", "pop": "x", "address": "10.0.0.1:1"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"name": ""}, "tiers", "a name of this node"),
+        ({"name": "frankfurt-1"}, "tiers", "peers other than this node itself"),
+        ({"tiers": {**TIERS, "peers": [PEER, PEER]}}, "tiers.peers", "b is there twice"),
+        ({"tiers": {**TIERS, "pop": None}}, "tiers", "pop too"),
+        ({"tiers": {**TIERS, "authority": ""}}, "tiers", "authority too"),
+        (
+            {"tiers": {**TIERS, "peers": [{**PEER, "address": "0.0.0.0:1"}]}},
+            "tiers.peers.0.address",
+            "reached",
+        ),
+        ({"site": {"shield": "mars"}}, "sites", "a shield of shop among frankfurt, jakarta, not mars"),
+        ({"sites": [], "state": "x", "control": {"url": "https://c:1"}}, "tiers", "no pop"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(changes: dict[str, object], field: str, words: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_edge(document("http://127.0.0.1:9", **{"name": "jakarta-1", "tiers": TIERS, **changes}))
+    assert refused.value.problems[0].field == field
+    assert words in refused.value.problems[0].expected
+
+
+async def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    tiers = {**TIERS, "certificate": str(tmp_path / "none.pem")}
+    with pytest.raises(BadCertificate, match="none"):
+        async with node("http://127.0.0.1:9", name="jakarta-1", tiers=tiers):
+            pass

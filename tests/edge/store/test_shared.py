@@ -37,8 +37,8 @@ async def two_nodes(origin_url: str, url: str) -> AsyncIterator[tuple[Edge, Edge
 
 
 def shared(edge: Edge) -> SharedStore:
-    assert edge.running.shared is not None
-    return edge.running.shared
+    assert edge.running.vicinity.shared is not None
+    return edge.running.vicinity.shared
 
 
 async def kept(edge: Edge, count: int) -> None:
