@@ -213,6 +213,7 @@ class Door:
     @cython.cfunc
     def _fitting(self, profile: Profile, line: bytes, client: str, now: cython.double) -> Memo | None:
         """The memo that answers `line` with the fields of `profile`."""
+        lane: Lane = self._lane
         table: Table = profile.table
         memos: list[Memo] | None = table.young.get(line)
         if memos is None:
@@ -224,6 +225,7 @@ class Door:
             if (
                 memo.expires > now
                 and memo.served.current
+                and (not lane.shared or lane.generations[memo.bucket] == memo.generation)
                 and profile.meets(memo.conditions)
                 and (memo.place is None or memo.place == self._ordinary.place(client))
             ):

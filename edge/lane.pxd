@@ -14,6 +14,8 @@ cdef class Memo:
     cdef readonly double expires
     cdef Series series
     cdef object mould
+    cdef long bucket
+    cdef unsigned long long generation
     cdef double _born
     cdef long _age
     cdef long _ttl
@@ -60,6 +62,9 @@ cdef class Lane:
     cdef long forgotten
     cdef str _scheme
     cdef object _beside
+    cdef bint shared
+    cdef unsigned long long[::1] generations
+    cdef unsigned long long _struck
 
     cpdef bint in_force(self)
     cpdef Profile profile(self, bytes block)

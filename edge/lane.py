@@ -25,6 +25,7 @@ from edge.ids import Ids
 from edge.series import Series
 from edge.sites import Served
 from edge.store.eviction import Slot
+from edge.store.generations import STRUCK
 from edge.store.memory import MemoryStore
 
 MEMOS = 65_536
@@ -57,6 +58,8 @@ class Memo:
     place: Place | None  # of the visitors that it is for; None: of all
     body: bytes
     expires: cython.double  # monotonic
+    bucket: cython.long  # where other workers note that they changed what is stored under its key,
+    generation: cython.ulonglong  # and what was noted there when it was made
     _born: cython.double
     _age: cython.long
     _ttl: cython.long
@@ -78,7 +81,9 @@ class Memo:
         series: Series,
         mould: Mould | None,
         place: Place | None,
+        noted: tuple[int, int] = (0, 0),
     ) -> None:
+        self.bucket, self.generation = noted
         self.conditions = conditions
         self.slot = slot
         self.served = served
@@ -195,6 +200,9 @@ class Lane:
     forgotten: cython.long  # times that all was
     _scheme: str
     _beside: Mapping[str, Lane]
+    shared: cython.bint  # whether other workers have the same store
+    generations: cython.ulonglong[::1]
+    _struck: cython.ulonglong  # of purges, as they were last heard of
 
     def __init__(
         self,
@@ -219,6 +227,10 @@ class Lane:
         self.forgotten = 0
         self._scheme = "http"
         self._beside = {}
+        self._struck = 0
+        self.shared = store.generations is not None
+        if store.generations is not None:
+            self.generations = store.generations
 
     def stand_beside(self, scheme: str, lanes: Mapping[str, Lane]) -> None:
         """Be the lane of `scheme` among `lanes`: proxies may ask in another scheme's name."""
@@ -229,6 +241,9 @@ class Lane:
     def in_force(self) -> cython.bint:
         """Whether memos may be used now: no purge is at work, and what is stored is trusted still."""
         store = self.store
+        if self.shared and self.generations[STRUCK] != self._struck:
+            self._struck = self.generations[STRUCK]
+            store.hear()
         if store.epoch != self._epoch:
             self.forget()
             return False

@@ -107,6 +107,7 @@ class Memos:
             self._telemetry.series(outcome, answer.status),
             None if log is None else log.mould(request, answer.status, len(body), outcome),
             (request.client.country, request.client.asn) if looked_at else None,
+            self._store.noted(entry),
         )
         self._lanes[request.scheme].keep(ticket.profile, ticket.line, memo)
         return True

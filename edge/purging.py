@@ -10,7 +10,7 @@ from edge.policy.key import host_name
 from edge.policy.keying import spelled
 from edge.policy.rules import SiteRules
 from edge.position import Position
-from edge.purge import Mark, Purge, Weight, mark_of
+from edge.purge import Mark, Purge, Site, Weight, mark_of
 from edge.store.contract import Store
 
 logger = logging.getLogger("tepi.edge")
@@ -31,6 +31,7 @@ class Purging:
         self._sites = sites
         self._store = store
         self._fetching = fetching
+        store.on_mark = self._hear
 
     async def weigh(self, purge: Purge) -> Weight:
         """What `purge` would drop. Raises ValueError for a value that is no URL."""
@@ -56,6 +57,19 @@ class Purging:
             },
         )
         return found
+
+    def _hear(self, mark: Mark | None) -> None:
+        """Another worker was told to forget what `mark` strikes; None: to trust nothing."""
+        fetching = self._fetching
+        if mark is None:
+            fetching.trusted = fetching.log.advance()
+            return
+        if isinstance(mark, Site):
+            fetching.proving.proofs.forget(mark.site)
+        fetching.log.record(mark)
+        for entry in fetching.flights.struck(mark):
+            fetching.flights.leave(entry)
+        self._on_mark(mark)
 
     def _spelled(self, key: str) -> str:
         """`key` as the site that it belongs to spells it."""

@@ -10,7 +10,7 @@ from edge.purge import Mark, Weight
 from edge.store.eviction import Slot
 from edge.store.memory import MemoryStore
 from edge.store.parts import Parts
-from edge.store.sweeping import Sweep
+from edge.store.sweeping import OnMark, Sweep
 
 
 class Store(Protocol):
@@ -20,6 +20,8 @@ class Store(Protocol):
     """
 
     max_object: int  # bytes of a body that may be kept whole in memory
+
+    on_mark: OnMark | None  # is told of purges that other workers heard of first
 
     @property
     def front(self) -> MemoryStore:
@@ -41,6 +43,10 @@ class Store(Protocol):
 
     def use(self, entry: Entry) -> None:
         """Note a hit, for eviction."""
+        ...
+
+    def noted(self, entry: Entry) -> tuple[int, int]:
+        """The bucket of `entry`'s key, and the generation under which it was read."""
         ...
 
     def slot(self, entry: Entry) -> Slot | None:

@@ -29,11 +29,9 @@ from edge.store.pending import Pending
 from edge.store.record import Ref
 from edge.store.shelf import TEMPLATE, WHOLE, Drop, Encode, Keep, Put, Shelf, Strike
 from edge.store.shelving import bodies_at_hand, fill_in, shelf_of
-from edge.store.sweeping import Sweep
+from edge.store.sweeping import SLICE, OnMark, Sweep
 
 READERS = 4  # threads that wait for the disk
-
-OnMark = Callable[[Mark | Distrust], None]
 
 
 class LayeredStore:
@@ -55,8 +53,11 @@ class LayeredStore:
         self._pending = Pending()
         self._finding = Finding(disk.clocks, self._recall_piece)
         self._incomplete: set[str] = set()  # keys of which some variants only are in memory
+        self._sweeping: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="disk-reader")
         front.on_evicted = self._evicted
+        if self._shared is not None:
+            front.generations, front.hear = self._shared.table, self._hear
 
     @property
     def lasts(self) -> bool:
@@ -169,6 +170,11 @@ class LayeredStore:
         shelf = shelf_of(entry)
         if shelf is not None and shelf.id is not None:
             self.disk.uses.note(shelf.id)
+
+    def noted(self, entry: Entry) -> tuple[int, int]:
+        """The bucket of `entry`'s key, and the generation under which it was read."""
+        shelf = shelf_of(entry)
+        return bucket_of(entry.key), 0 if shelf is None else shelf.generation
 
     def slot(self, entry: Entry) -> Slot | None:
         """`entry`'s place in memory, while it is there."""
@@ -330,10 +336,22 @@ class LayeredStore:
                 self.front.epoch += 1
                 self.front.clear()
             else:
-                self.front.strike(mark, self.disk.clocks.monotonic()).step(sys.maxsize)
                 self._pending.strike(mark)
+                self._sweep(self.front.strike(mark, self.disk.clocks.monotonic()))
             if self.on_mark is not None:
-                self.on_mark(mark)
+                self.on_mark(None if isinstance(mark, Distrust) else mark)
+
+    def _sweep(self, sweep: Sweep) -> None:
+        """Carry a purge out to its end, the rest of a large one bit by bit."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            sweep.step(sys.maxsize)
+            return
+        if not sweep.step(SLICE):
+            task = loop.create_task(sweep.finish())
+            self._sweeping.add(task)
+            task.add_done_callback(self._sweeping.discard)
 
     def _begin_anew(self) -> None:
         """The index was thrown away: what is in memory may be what was purged with it."""

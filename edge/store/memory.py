@@ -15,7 +15,7 @@ from edge.store.content import Stored
 from edge.store.eviction import Heat, Sieve, Slot
 from edge.store.index import NameIndex
 from edge.store.parts import Parts, Piece
-from edge.store.sweeping import SLICE, Sweep
+from edge.store.sweeping import SLICE, OnMark, Sweep
 
 # What an entry costs beside bodies and texts; tests/edge/store/test_memory.py holds it against tracemalloc.
 ENTRY_OVERHEAD = 2_600
@@ -41,6 +41,9 @@ class MemoryStore:
         self.epoch = 0  # grows when what is stored may not be used as it was before
         self.sweeping = False  # whether a purge has yet to reach all that it strikes
         self.number = 0  # of the last purge, where others have to know it
+        self.generations: memoryview[int] | None = None  # of all keys, where other workers share the store
+        self.hear: Callable[[], None] = _nothing  # hears of their purges
+        self.on_mark: OnMark | None = None
         self.on_evicted: Callable[[Entry], None] | None = None
         self._keys: SortedDict[str, list[Entry]] = SortedDict()
         self._slots: dict[Entry, Slot] = {}
@@ -290,6 +293,10 @@ class MemoryStore:
 
     lasts = False
 
+    def noted(self, entry: Entry) -> tuple[int, int]:
+        """Nobody else changes what is stored."""
+        return 0, 0
+
     def unlike(self, sites: Mapping[str, str]) -> frozenset[str]:
         """None: nothing was stored before this process began."""
         return frozenset()
@@ -362,6 +369,10 @@ class MemoryStore:
             else:
                 self._let_go(victim.piece)
                 self._forget_piece(victim.entry, victim.piece)
+
+
+def _nothing() -> None:
+    """There are no others."""
 
 
 def _index(indexes: dict[str, NameIndex], of: str, names: tuple[str, ...], entry: Entry) -> None:

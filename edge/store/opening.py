@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import lmdb
@@ -18,15 +19,38 @@ from edge.store.memory import MemoryStore
 from edge.store.record import Clocks
 from edge.telemetry import Gauge
 
+FRONTS = 0.25  # of the node's memory, for what its workers have at hand each for himself
 
-def open_store(table: StoreTable, clock: Clock) -> Store:
-    """The store of `table`. Raises Refused where its directory can't be used."""
-    front = MemoryStore(table.memory, table.max_object)
-    if not table.directory:
-        return front
-    directory = Path(table.directory)
-    _check(directory)
-    place = Place(directory, table.disk, table.disk_low)
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The workers of a node, `size` of them, and the directory in memory that they share."""
+
+    size: int
+    scratch: Path
+
+
+def open_store(table: StoreTable, clock: Clock, crew: Crew | None = None) -> Store:
+    """The store of `table`, which the workers of a `crew` share: on disk, or else in memory that all map.
+
+    Raises Refused where its directory can't be used.
+    """
+    if crew is None and not table.directory:
+        return MemoryStore(table.memory, table.max_object)
+    memory, shared = table.memory, crew is not None and crew.size > 1
+    if crew is not None and shared:
+        memory = max(int(memory * FRONTS) // crew.size, min(4 * table.max_object, memory // 4))
+    if table.directory:
+        directory = Path(table.directory)
+        _check(directory)
+        place = Place(directory, table.disk, table.disk_low, shared=shared)
+    else:
+        assert crew is not None
+        directory = crew.scratch
+        place = Place(
+            directory, int(table.memory * (1 - FRONTS)), table.disk_low, synced=False, shared=shared
+        )
+    front = MemoryStore(memory, table.max_object)
     try:
         return LayeredStore(front, Disk(place, Clocks(clock.wall, clock.monotonic)))
     except (OSError, lmdb.Error) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from edge.purge import Mark
 if TYPE_CHECKING:
     from edge.store.memory import MemoryStore
 
+OnMark = Callable[[Mark | None], None]  # is told of a purge; None: everything must be revalidated
 SLICE = 2000  # entries that a sweep strikes before others have their turn
 
 
