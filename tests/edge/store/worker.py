@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -54,6 +55,9 @@ class Worker:
                 return None
             case "replay":
                 return await self.replay(told["paths"], told["size"])
+            case "limit":
+                resource.setrlimit(resource.RLIMIT_FSIZE, (told["size"], resource.RLIM_INFINITY))
+                return None
             case "figures":
                 totals = self.store.disk.totals()
                 return {
