@@ -45,3 +45,21 @@ class NameIndex:
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def list_names(indexes: dict[str, NameIndex], of: str, names: tuple[str, ...], entry: Entry) -> None:
+    """`entry`, of that site or origin, bears `names`."""
+    if names:
+        index = indexes.setdefault(of, NameIndex())
+        for name in names:
+            index.add(name, entry)
+
+
+def unlist_names(indexes: dict[str, NameIndex], of: str, names: tuple[str, ...], entry: Entry) -> None:
+    """`entry` bears them no more."""
+    if names:
+        index = indexes[of]
+        for name in names:
+            index.discard(name, entry)
+        if not index:
+            del indexes[of]

@@ -13,7 +13,7 @@ from edge.policy.key import origin_of
 from edge.purge import Groups, Keys, Mark, Prefix, Site, Tag, Weight
 from edge.store.content import Stored
 from edge.store.eviction import Heat, Sieve, Slot
-from edge.store.index import NameIndex
+from edge.store.index import NameIndex, list_names, unlist_names
 from edge.store.parts import Parts, Piece
 from edge.store.sweeping import SLICE, OnMark, Sweep
 
@@ -112,9 +112,9 @@ class MemoryStore:
         self._slots[entry] = slot
         self._keys.setdefault(entry.key, []).append(entry)
         self._sites.setdefault(entry.site, {})[entry] = None
-        _index(self._tags, entry.site, entry.tags, entry)
+        list_names(self._tags, entry.site, entry.tags, entry)
         if entry.groups:
-            _index(self._groups, origin_of(entry.key), entry.groups, entry)
+            list_names(self._groups, origin_of(entry.key), entry.groups, entry)
         self._queue.add(slot)
         self.size += size
         return True
@@ -226,9 +226,9 @@ class MemoryStore:
         del of_site[entry]
         if not of_site:
             del self._sites[entry.site]
-        _forget(self._tags, entry.site, entry.tags, entry)
+        unlist_names(self._tags, entry.site, entry.tags, entry)
         if entry.groups:
-            _forget(self._groups, origin_of(entry.key), entry.groups, entry)
+            unlist_names(self._groups, origin_of(entry.key), entry.groups, entry)
 
     def _release(self, parts: Parts) -> None:
         """Forget the pieces of a body whose entry has gone."""
@@ -373,22 +373,6 @@ class MemoryStore:
 
 def _nothing() -> None:
     """There are no others."""
-
-
-def _index(indexes: dict[str, NameIndex], of: str, names: tuple[str, ...], entry: Entry) -> None:
-    if names:
-        index = indexes.setdefault(of, NameIndex())
-        for name in names:
-            index.add(name, entry)
-
-
-def _forget(indexes: dict[str, NameIndex], of: str, names: tuple[str, ...], entry: Entry) -> None:
-    if names:
-        index = indexes[of]
-        for name in names:
-            index.discard(name, entry)
-        if not index:
-            del indexes[of]
 
 
 def weigh(entry: Entry) -> int:
