@@ -20,10 +20,10 @@ from edge.http.message import NO_FIELDS, Answer, Client, Request
 from edge.http.passing import received
 from edge.ids import Ids
 from edge.lane import Lane
-from edge.listeners import BACKLOG, AddressTaken, cannot_listen
+from edge.listeners import BACKLOG, AddressTaken, Listener, cannot_listen
 from edge.notation import Address
 from edge.reply import Sent
-from edge.server import Connection, Listener
+from edge.server import Connection
 from edge.store.contract import Store
 from edge.telemetry import Finished, Gauge
 from edge.upstream.peers import ALIVE

@@ -42,6 +42,7 @@ from edge.policy.rules import COMPRESSIBLE, Compression, SiteRules
 from edge.problems import Problem, Refused, problems_of
 from edge.siteorigins import Balance, Commerce, HealthCheck, OriginServer, Timeouts
 from edge.storage import StoreTable
+from edge.wire.settings import Http2Table
 
 
 class CacheDefaults(Table):
@@ -288,6 +289,7 @@ class EdgeConfig(Table):
     )
     geo_database: str = Field("", description="An MMDB file; empty: the country database that comes along.")
     store: StoreTable = Field(StoreTable(), description="Where answers are kept.")
+    http2: Http2Table = Field(Http2Table(), description="What is spoken beside HTTP/1.1.")
     limits: Limits = Field(Limits(), description="Limits on clients.")
     access: Access = Field(Access(), description="Allowed and denied networks.")
     log: LogTable = Field(LogTable(), description="How requests are logged.")

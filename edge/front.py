@@ -16,9 +16,9 @@ from edge.guard.refusal import Refusal
 from edge.http.dates import format_date
 from edge.http.lists import names
 from edge.http.message import Answer, Client, Fields, Outcome, Request
-from edge.incoming import Incoming, Upload, body_of, fields_of, target_of, version_of
+from edge.incoming import Asked, Incoming, Upload, body_of, fields_of, target_of, version_of
 from edge.memo import Ticket
-from edge.reply import Reply, Sent
+from edge.reply import Reply, Sent, Writes
 from edge.server import Connection
 from edge.telemetry import CLIENT_GONE, Finished
 
@@ -27,7 +27,7 @@ log = logging.getLogger("tepi.edge")
 IDENTITY = "tepi"
 HEALTH_PATH = "/_tepi/health"
 PROBED = Outcome("none", "health")
-MISDIRECTED = Refusal(505, "version", "HTTP/1.0 and HTTP/1.1 are spoken here", close=True)
+UNSPOKEN = Refusal(505, "version", "HTTP/1.0 and HTTP/1.1 are spoken here", close=True)
 FAILED = Refusal(500, "internal", "something went wrong in this node", close=True)
 
 
@@ -61,23 +61,52 @@ class Front:
     under_way: int = 0
 
     async def handle(self, incoming: Incoming, connection: Connection) -> bool:
-        """Answers one request; whether the connection may go on. What aiohttp calls."""
+        """Answers one request of HTTP/1.1; whether the connection may go on. What aiohttp calls."""
         transport = connection.transport
         if transport is None:
             return False
-        began = self.clock.monotonic()
-        connection.began = asyncio.get_running_loop().time()
-        reply = Reply(
-            transport,
-            incoming.writer.drain,
-            incoming.message.method,
-            version_of(incoming.message) or "1.1",
-            not incoming.message.should_close,
+        message = incoming.message
+        version = version_of(message)
+        asked = Asked(
+            message.method,
+            target_of(message),
+            fields_of(message),
+            version,
+            connection.scheme,
+            connection.peer,
+            connection.peer_port,
+            lambda proceed: body_of(incoming.content, *self._body_limits(), proceed),
         )
-        self.under_way += 1
+        reply = Reply(
+            transport, incoming.writer.drain, message.method, version or "1.1", not message.should_close
+        )
+        connection.began = asyncio.get_running_loop().time()
         ticket, connection.ticket = connection.ticket, None
-        request, refusal = self._read(incoming, connection, reply)
-        if self.vouched is not None and refusal is None:
+        try:
+            sent = await self._serve(asked, reply, connection, ticket)
+            if sent is None:
+                return False
+            if not sent.whole:
+                transport.abort()
+            if reply.keep:
+                connection.answered()
+            return reply.keep
+        finally:
+            connection.began = None
+
+    async def stream(self, asked: Asked, reply: Writes) -> bool:
+        """Answers one request of a wire that carries many at a time; whether its client got all of it."""
+        sent = await self._serve(asked, reply, None, None)
+        return sent is not None and sent.whole
+
+    async def _serve(
+        self, asked: Asked, reply: Writes, connection: Connection | None, ticket: Ticket | None
+    ) -> Sent | None:
+        """Answers `asked`; None where its `connection` was another protocol's from then on."""
+        began = self.clock.monotonic()
+        self.under_way += 1
+        request, refusal = self._read(asked, reply)
+        if self.vouched is not None and connection is not None and refusal is None:
             request, refusal = self.vouched(request, connection)
         if ticket is not None:
             request = ticket.watched(request)
@@ -86,19 +115,14 @@ class Front:
             answer = await self._respond(request, connection, reply, refusal)
             if isinstance(answer, Sent):
                 sent, outcome = answer, Outcome("pass", "upgrade", site=answer.site)
-                return False
+                return None
             outcome = answer.outcome
             reply.keep = reply.keep and not self.draining
             sent = await reply.send(answer)
-            if not sent.whole:
-                transport.abort()
-            elif ticket is not None and ticket.entry is not None and reply.keep:
+            if sent.whole and ticket is not None and ticket.entry is not None and reply.keep:
                 self.keep(ticket, request, answer, reply.head)
-            if reply.keep:
-                connection.answered()
-            return reply.keep
+            return sent
         finally:
-            connection.began = None
             self.under_way -= 1
             if outcome is not PROBED:  # nobody's visit: it would drown the figures of a quiet node
                 took = self.clock.monotonic() - began
@@ -118,42 +142,41 @@ class Front:
 
     # The steps ----------------------------------------------------------------------------------
 
-    def _read(
-        self, incoming: Incoming, connection: Connection, reply: Reply
-    ) -> tuple[Request, Refusal | None]:
+    def _read(self, asked: Asked, reply: Writes) -> tuple[Request, Refusal | None]:
         """The request that a head makes, and why it goes no further if it can't be trusted."""
-        message = incoming.message
-        fields, raw, trusted = fields_of(message), target_of(message), self.gate.trusted
-        scheme = scheme_of(connection.peer, connection.scheme, fields, trusted)
-        refusal = None if version_of(message) else MISDIRECTED
+        fields, raw, trusted = asked.fields, asked.target, self.gate.trusted
+        scheme = scheme_of(asked.peer, asked.scheme, fields, trusted)
+        refusal = asked.refusal or (None if asked.version else UNSPOKEN)
         refusal = refusal or head.framing(reply.version, fields)
-        where = refusal or head.target(message.method, scheme, reply.version, raw, fields)
+        where = refusal or head.target(asked.method, scheme, reply.version, raw, fields)
         if isinstance(where, Refusal):
-            client = Client(connection.peer, connection.peer_port)
+            client = Client(asked.peer, asked.port)
             request = Request(
-                message.method, scheme, "", raw, None, fields, client, None, self.new_id(), reply.version
+                asked.method, scheme, "", raw, None, fields, client, None, self.new_id(), reply.version
             )
             return request, where
-        address = client_of(connection.peer, fields, trusted)
+        address = client_of(asked.peer, fields, trusted)
         if not raw.startswith("/"):  # absolute: its authority replaces Host (RFC 9112 §3.2.2)
             fields = fields.replaced("Host", where.host)
-        expects = reply.version == "1.1" and "100-continue" in (fields.get("expect") or "").lower()
-        limits = self.gate.limits
-        body = body_of(incoming.content, limits.body, limits.idle, reply.proceed if expects else None)
+        expects = reply.version != "1.0" and "100-continue" in (fields.get("expect") or "").lower()
         request = Request(
-            message.method,
+            asked.method,
             scheme,
             where.host,
             where.path,
             where.query,
             fields.without("expect") if expects else fields,
-            self.locate(address, where.host, where.path) or Client(address, connection.peer_port),
-            cast("bytes | Upload | None", body),
+            self.locate(address, where.host, where.path) or Client(address, asked.port),
+            cast("bytes | Upload | None", asked.body(reply.proceed if expects else None)),
             self.new_id(),
             reply.version,
             reply.interim,
         )
         return request, self._admitted(request)
+
+    def _body_limits(self) -> tuple[int, float]:
+        """Bytes that a request's body may have, and seconds between two pieces of it."""
+        return self.gate.limits.body, self.gate.limits.idle
 
     def _admitted(self, request: Request) -> Refusal | None:
         if request.path == HEALTH_PATH:
@@ -164,7 +187,7 @@ class Front:
         return refusal
 
     async def _respond(
-        self, request: Request, connection: Connection, reply: Reply, refusal: Refusal | None
+        self, request: Request, connection: Connection | None, reply: Writes, refusal: Refusal | None
     ) -> Answer | Sent:
         if refusal is not None:
             return self._stop(refusal, reply)
@@ -172,11 +195,11 @@ class Front:
             return self._health()
         if request.path == "*":
             return Answer(204, Fields([("Date", self._date())]), b"", Outcome("none", "options"))
-        if _wants_websocket(request):
+        if connection is not None and _wants_websocket(request):
             return await self._upgrade(request, connection, reply)
         return await self._through(request, reply)
 
-    async def _through(self, request: Request, reply: Reply) -> Answer:
+    async def _through(self, request: Request, reply: Writes) -> Answer:
         """Into the pipeline, and out of it; a body that broke off on the way overrides its answer."""
         try:
             answer = await self.answer(request)
@@ -191,14 +214,14 @@ class Front:
                 reply.keep = False  # whether the body comes is the client's choice now (RFC 9110 §10.1.1)
         return answer
 
-    async def _upgrade(self, request: Request, connection: Connection, reply: Reply) -> Answer | Sent:
+    async def _upgrade(self, request: Request, connection: Connection, reply: Writes) -> Answer | Sent:
         connection.began = None  # it may last; its own idle limit holds
         answer = await self.relay(request, connection)
         if isinstance(answer, Answer):
             reply.keep = False
         return answer
 
-    def _stop(self, refusal: Refusal, reply: Reply) -> Answer:
+    def _stop(self, refusal: Refusal, reply: Writes) -> Answer:
         if refusal.close:
             reply.keep = False
         return self._refused(refusal)

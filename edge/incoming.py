@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import Literal, Protocol, Self
 
 from aiohttp import StreamReader, http_exceptions, web
 from aiohttp.http import RawRequestMessage
@@ -69,12 +70,42 @@ def target_of(message: RawRequestMessage) -> str:
     return raw if raw.isascii() else raw.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
-def version_of(message: RawRequestMessage) -> Literal["1.0", "1.1"] | None:
+def version_of(message: RawRequestMessage) -> Version | None:
     """HTTP's version, or None where it is one that this server does not speak."""
     major, minor = message.version
     if major != 1:
         return None
     return "1.1" if minor >= 1 else "1.0"
+
+
+class Content(Protocol):
+    """A body as its wire has it."""
+
+    async def readany(self) -> bytes:
+        """What has come and was not read yet, waiting for it; empty at the end."""
+        ...
+
+
+Version = Literal["1.0", "1.1", "2.0"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as its wire read it: `target` is the raw one, `version` None where nobody here speaks it.
+
+    `body` makes its body, given what tells a client to go on that waits for that. `refusal`: why the wire
+    itself would have it refused.
+    """
+
+    method: str
+    target: str
+    fields: Fields
+    version: Version | None
+    scheme: str
+    peer: str
+    port: int
+    body: Callable[[Callable[[], None] | None], Body | Upload | None]
+    refusal: Refusal | None = None
 
 
 class BodyRefused(Exception):
@@ -89,7 +120,7 @@ class Upload:
     """A request's body as it comes: counted, timed, and asked for only when somebody wants it."""
 
     def __init__(
-        self, content: StreamReader, limit: int, patience: float, proceed: Callable[[], None] | None
+        self, content: Content, limit: int, patience: float, proceed: Callable[[], None] | None
     ) -> None:
         """`proceed` tells a client to go on that waits for it (RFC 9110 §10.1.1)."""
         self._content = content

@@ -5,14 +5,93 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, cast
 
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler
+
+from edge.door import Door
+from edge.guard.gate import Gate
+from edge.guard.refusal import Refusal
+from edge.incoming import CLOSE, KEEP, Incoming
+from edge.lane import Lane, Place
 from edge.notation import Address
-from edge.server import Connection, Listener
+from edge.server import Connection
+from edge.wire.versions import Chooser, Stands, TakesOver
 
 BACKLOG = 2048
 SWEEP = 1.0  # seconds
+
+
+Handler = Callable[[Incoming, Connection], Awaitable[bool]]
+Refuse = Callable[[Connection, Refusal], None]
+
+
+class Listener(web.Server):
+    """The connections of one listening address. `scheme` is what its clients speak."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        refuse: Refuse,
+        gate: Gate,
+        scheme: str,
+        lane: Lane,
+        place: Callable[[str], Place],
+    ) -> None:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            incoming = cast(Incoming, request)
+            return KEEP if await handler(incoming, cast(Connection, incoming.protocol)) else CLOSE
+
+        super().__init__(handle, handler_cancellation=True)
+        self.gate = gate
+        self.scheme = scheme
+        self.lane = lane
+        self.place = place
+        self.refuse = refuse
+        self.lingering = 0
+        self.http2: Callable[[], TakesOver] | None = None  # makes a connection of it, where it is spoken
+        self.others: set[Stands] = set()  # the connections that do not speak HTTP/1.1
+
+    def __call__(self) -> Any:
+        """What a new connection's transport talks to."""
+        if self.http2 is not None and self.scheme == "https":
+            return Chooser(self._http1, self.http2)
+        return self._http1()
+
+    def _http1(self) -> Any:
+        """What a connection of HTTP/1.1 begins with: the lane's door, and the ordinary way behind it."""
+        connection = Connection(self, self._loop)
+        connection.door = door = Door(self.lane, connection)
+        return door
+
+    @property
+    def standing(self) -> list[Stands]:
+        """The connections that stand."""
+        return [*cast("list[Stands]", self.connections), *self.others]
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Ends every connection, what is under way within `timeout` seconds."""
+        await asyncio.gather(super().shutdown(timeout), *(one.shutdown(timeout) for one in self.others))
+
+    def sweep(self, now: float) -> None:
+        """Ends what took too long. Called about once a second."""
+        for connection in self.standing:
+            connection.sweep(now)
+
+    def _make_request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        return Incoming(message, payload, protocol, writer, task, self._loop)
 
 
 class AddressTaken(Exception):
@@ -73,7 +152,7 @@ class Listeners:
 
     def count(self) -> int:
         """Connections that stand."""
-        return sum(len(listener.connections) for listener in self._listeners())
+        return sum(len(listener.standing) for listener in self._listeners())
 
     async def sweep_forever(self) -> None:
         """Ends what takes too long, until cancelled."""
@@ -82,7 +161,7 @@ class Listeners:
             await asyncio.sleep(SWEEP)
             for listener in self._listeners():
                 listener.sweep(loop.time())
-            self._left = [listener for listener in self._left if listener.connections]
+            self._left = [listener for listener in self._left if listener.standing]
 
     async def stop(self, under_way: Callable[[], int], seconds: float) -> None:
         """Takes no connection more, ends idle ones, and waits for requests under way for `seconds`."""
@@ -92,9 +171,8 @@ class Listeners:
         until = loop.time() + seconds
         while loop.time() < until:
             for listener in self._listeners():
-                for connection in listener.connections:
-                    if isinstance(connection, Connection) and connection.idle:
-                        connection.force_close()
+                for connection in listener.standing:
+                    connection.leave()
             if not under_way() and not self.count():
                 break
             await asyncio.sleep(0.02)

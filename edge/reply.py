@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Protocol
 
 from edge.http.message import Answer, Fields
 from edge.store.fill import Cut
@@ -16,7 +17,7 @@ logger = logging.getLogger("tepi.edge")
 
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 _FRAMING = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
-_BODILESS = frozenset({204, 205, 304})
+BODILESS = frozenset({204, 205, 304})
 
 
 @dataclass(slots=True)
@@ -27,6 +28,27 @@ class Sent:
     bytes_sent: int = 0
     whole: bool = True
     site: str | None = None
+
+
+class Writes(Protocol):
+    """Writes one answer, whatever the wire."""
+
+    method: str
+    version: str
+    keep: bool  # whether the connection may serve another request; it can turn False
+    head: bytes  # of the last answer that was written whole
+
+    async def send(self, answer: Answer) -> Sent:
+        """Writes `answer`, whose body is closed in every case. Cancelled when the client goes."""
+        ...
+
+    def interim(self, status: int, fields: Fields) -> None:
+        """Writes an interim answer (RFC 9110 §15.2)."""
+        ...
+
+    def proceed(self) -> None:
+        """Tells a client that waits for it to send its body (RFC 9110 §10.1.1)."""
+        ...
 
 
 @dataclass(slots=True)
@@ -67,8 +89,8 @@ class Reply:
         """Writes `answer`, whose body is `body`, without waiting."""
         status = answer.status
         lines = _end_to_end(answer.fields)
-        bodiless = status in _BODILESS or self.method == "HEAD"
-        if status not in _BODILESS:
+        bodiless = status in BODILESS or self.method == "HEAD"
+        if status not in BODILESS:
             length = (answer.fields.get("content-length") if bodiless and not body else None) or len(body)
             if not (self.method == "HEAD" and length == 0):
                 lines.append(f"Content-Length: {length}")
@@ -87,12 +109,12 @@ class Reply:
         lines = _end_to_end(answer.fields)
         length = answer.fields.get("content-length")
         coding = answer.fields.get("transfer-encoding")
-        bodiless = status in _BODILESS or self.method == "HEAD"
+        bodiless = status in BODILESS or self.method == "HEAD"
         chunked = False
         if coding is not None:  # not ours to decode: relayed as it came, until the end
             lines.append(f"Transfer-Encoding: {coding}")
             self.keep = False
-        elif status in _BODILESS:
+        elif status in BODILESS:
             pass
         elif length is not None:
             lines.append(f"Content-Length: {length}")

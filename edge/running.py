@@ -108,7 +108,7 @@ class Running:
             lane.log_to(access_log)
         if before is not None:
             before.close()
-        for name in ("name", "admin", "state", "store", "control", "geo_database"):
+        for name in ("name", "admin", "state", "store", "http2", "control", "geo_database"):
             if getattr(config, name) != getattr(self.config, name):
                 log.warning("%s changed: that needs a restart", name)
         self.config = config

@@ -12,24 +12,27 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 from aiohttp import StreamReader, web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
-from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from edge.door import Door
-from edge.guard.gate import Gate
 from edge.guard.networks import plain
 from edge.guard.refusal import Refusal
-from edge.incoming import CLOSE, KEEP, Incoming
-from edge.lane import Lane, Place, Profile
+from edge.incoming import CLOSE
+from edge.lane import Place, Profile
 from edge.memo import Ticket
 from edge.wire.messages import Messages
-from edge.wire.methods import LONGEST, Methods, TooLong
+from edge.wire.methods import Methods, TooLong
+from edge.wire.unreadable import HEAD_TOO_LARGE, HEAD_TOO_SLOW, METHOD_TOO_LONG, refusal_of
+from edge.wire.versions import PREFACE_HEAD, Greeting, TakesOver
+
+if TYPE_CHECKING:
+    from edge.listeners import Listener
 
 log = logging.getLogger("tepi.edge.server")
 
@@ -37,66 +40,13 @@ MAX_FIELDS = 256
 LINGER = 1.0  # seconds for a refused client to hear why, before its unread bytes reset the connection
 LINGERING = 5.0  # seconds for the rest of a body that nobody wanted
 
-MALFORMED = Refusal(400, "malformed", "this is not a request of HTTP/1.1", close=True)
-HEAD_TOO_LARGE = Refusal(431, "head-size", "request line and fields are too long", close=True)
-HEAD_TOO_SLOW = Refusal(408, "slow-head", "the request's head took too long", close=True)
-METHOD_TOO_LONG = Refusal(501, "method-length", f"a method has {LONGEST} characters at most", close=True)
-
-Handler = Callable[[Incoming, "Connection"], Awaitable[bool]]
-Refuse = Callable[["Connection", Refusal], None]
-
-
-class Listener(web.Server):
-    """The connections of one listening address. `scheme` is what its clients speak."""
-
-    def __init__(
-        self,
-        handler: Handler,
-        refuse: Refuse,
-        gate: Gate,
-        scheme: str,
-        lane: Lane,
-        place: Callable[[str], Place],
-    ) -> None:
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            incoming = cast(Incoming, request)
-            return KEEP if await handler(incoming, cast(Connection, incoming.protocol)) else CLOSE
-
-        super().__init__(handle, handler_cancellation=True)
-        self.gate = gate
-        self.scheme = scheme
-        self.lane = lane
-        self.place = place
-        self.refuse = refuse
-        self.lingering = 0
-
-    def __call__(self) -> Any:
-        """What a new connection's transport talks to."""
-        connection = Connection(self, self._loop)
-        connection.door = door = Door(self.lane, connection)
-        return door
-
-    def sweep(self, now: float) -> None:
-        """Ends what took too long. Called about once a second."""
-        for connection in self.connections:
-            cast(Connection, connection).sweep(now)
-
-    def _make_request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: RequestHandler,
-        writer: AbstractStreamWriter,
-        task: asyncio.Task[None],
-    ) -> web.BaseRequest:
-        return Incoming(message, payload, protocol, writer, task, self._loop)
-
 
 class Connection(RequestHandler):
     """One client's connection."""
 
     __slots__ = (
         "_arriving",
+        "_greeting",
         "_head_since",
         "_head_size",
         "_held",
@@ -149,6 +99,7 @@ class Connection(RequestHandler):
         self._held_at = 0  # what of the first of them it has had
         self._parts = Messages()
         self._methods_read = Methods()
+        self._greeting = Greeting()
         self._stalled: tuple[float, int] | None = None
 
     @property
@@ -188,6 +139,11 @@ class Connection(RequestHandler):
     def missed(self, profile: Profile, line: bytes) -> None:
         """The lane had no memo for the request that comes next, and would take one."""
         self.ticket = Ticket(profile, line)
+
+    def leave(self) -> None:
+        """Ends the connection if nothing is under way; an answer that is tells the client (RFC 9112 §9.6)."""
+        if self.idle:
+            self.force_close()
 
     def log_exception(self, *args: object, **kw: object) -> None:
         """Logs what aiohttp calls unhandled, unless only the rest of a refused body was nonsense too."""
@@ -271,6 +227,11 @@ class Connection(RequestHandler):
         in_head = parts.in_head
         parts.passed(piece)
         if in_head:
+            if self._request_count == 0 and (self._greeting.going_on or PREFACE_HEAD.startswith(piece)):
+                piece = self._greeting.read(piece)
+                if self._greeting.heard and self._listener.http2 is not None and self.scheme == "http":
+                    self._hand_over(self._listener.http2())
+                    return
             self._head_size += len(piece)
             if self._head_size > self._listener.gate.limits.head:
                 self._refuse(HEAD_TOO_LARGE)
@@ -290,6 +251,18 @@ class Connection(RequestHandler):
             self._head_since = self._loop.time()
         elif self._upgraded:
             self._stay()
+
+    def _hand_over(self, other: TakesOver) -> None:
+        """The client speaks HTTP/2, and knew that it is understood here (RFC 9113 §3.3)."""
+        transport, self.transport = self.transport, None
+        assert transport is not None
+        heard = self._greeting.heard + b"".join(self._held)[self._held_at :]
+        self._held.clear()
+        self._refused = True
+        RequestHandler.connection_lost(self, None)
+        transport.set_protocol(other)
+        other.take_over(transport, self.peer, self.peer_port)
+        other.data_received(heard)
 
     def _head_ended(self) -> None:
         """The parser has made a message of what it was fed, or given up."""
@@ -345,7 +318,7 @@ class Connection(RequestHandler):
     ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             if self.transport is not None:
-                self._listener.refuse(self, _refusal(err_info))
+                self._listener.refuse(self, refusal_of(err_info))
                 await self._linger()
             return CLOSE
 
@@ -387,10 +360,3 @@ class Connection(RequestHandler):
             self._stalled = (now, waiting)
         if self.began is not None and now - self.began > limits.total:
             self.transport.abort()
-
-
-def _refusal(error: _ErrInfo) -> Refusal:
-    for known in (HEAD_TOO_LARGE, HEAD_TOO_SLOW, METHOD_TOO_LONG):
-        if error.message == known.reason:
-            return known
-    return HEAD_TOO_LARGE if isinstance(error.exc, LineTooLong) else MALFORMED

@@ -6,10 +6,14 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from cryptography import x509
 
 from edge.sites import without_port
+
+HTTP1 = ("http/1.1",)
+HTTP2 = ("h2", "http/1.1")
 
 
 class BadCertificate(ValueError):
@@ -23,11 +27,11 @@ class KeyPair:
     cert: Path
     key: Path
 
-    def context(self) -> ssl.SSLContext:
-        """A server's context. Raises BadCertificate."""
+    def context(self, protocols: tuple[str, ...] = HTTP1) -> ssl.SSLContext:
+        """A server's context that offers `protocols` (RFC 7301). Raises BadCertificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols(protocols)
         context.options |= ssl.OP_NO_RENEGOTIATION
         for file in (self.cert, self.key):
             try:
@@ -57,22 +61,25 @@ class KeyPair:
 class Certificates:
     """The certificates of a node's HTTPS listeners. `context` is what listeners use; it never changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocols: tuple[str, ...] = HTTP1) -> None:
+        """`protocols` are offered to clients."""
+        self._protocols = protocols
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.set_alpn_protocols(["http/1.1"])
+        self.context.set_alpn_protocols(protocols)
         self.context.sni_callback = self._choose
         self._default: ssl.SSLContext | None = None
-        self._named: dict[str, tuple[tuple[str, ...], ssl.SSLContext]] = {}
-        self._by_host: Mapping[str, ssl.SSLContext] = {}
+        self._named: dict[str, Named] = {}
+        self._by_host: Mapping[str, Named] = {}
+        self._shown: WeakKeyDictionary[object, Named | None] = WeakKeyDictionary()
 
     def set_default(self, pair: KeyPair | None) -> None:
         """What hosts without a certificate of their own are shown. Raises BadCertificate."""
-        self._default = None if pair is None else pair.context()
+        self._default = None if pair is None else pair.context(self._protocols)
 
     def put(self, name: str, hosts: tuple[str, ...], pair: KeyPair) -> None:
         """`pair` for `hosts` from now on. Raises BadCertificate, changing nothing."""
-        self._named[name] = (hosts, pair.context())
+        self._named[name] = Named(hosts, pair.context(self._protocols))
         self._index()
 
     def keep_only(self, names: frozenset[str]) -> None:
@@ -82,21 +89,45 @@ class Certificates:
 
     def find(self, host: str | None) -> ssl.SSLContext | None:
         """The context for `host`: its own, its wildcard's, the default."""
-        name = without_port((host or "").lower())
-        found = self._by_host.get(name)
-        if found is None:
-            found = self._by_host.get("*" + name[name.find(".") :]) if "." in name else None
-        return found or self._default
+        named = self._find(host)
+        return self._default if named is None else named.context
+
+    def vouches(self, connection: object, host: str) -> bool:
+        """Whether what `connection` was shown in its handshake is for `host` too."""
+        shown = self._shown.get(connection)
+        if shown is None:  # the default: for whatever has none of its own
+            return self._find(host) is None
+        return any(name in shown.hosts for name in _spellings(host))
+
+    def _find(self, host: str | None) -> Named | None:
+        found = (self._by_host.get(name) for name in _spellings(host or ""))
+        return next((named for named in found if named is not None), None)
 
     def _index(self) -> None:
-        self._by_host = {host: context for hosts, context in self._named.values() for host in hosts}
+        self._by_host = {host: named for named in self._named.values() for host in named.hosts}
 
     def _choose(
         self, connection: ssl.SSLObject | ssl.SSLSocket, host: str | None, _: ssl.SSLContext
     ) -> int | None:
         """Called in each handshake (RFC 6066 §3)."""
-        found = self.find(host)
+        named = self._find(host)
+        found = self._default if named is None else named.context
         if found is None:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        self._shown[connection] = named
         connection.context = found
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A certificate of some hosts."""
+
+    hosts: tuple[str, ...]
+    context: ssl.SSLContext
+
+
+def _spellings(host: str) -> tuple[str, ...]:
+    """How a certificate may name `host`: as it is, or by a wildcard."""
+    name = without_port(host.lower())
+    return (name, "*" + name[name.find(".") :]) if "." in name else (name,)

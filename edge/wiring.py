@@ -23,24 +23,24 @@ from edge.identity import Identity
 from edge.ids import Ids
 from edge.journal import Reader
 from edge.lane import MEMOS, Lane, Place
-from edge.listeners import Listeners
+from edge.listeners import Listener, Listeners
 from edge.memo import Memos
 from edge.node import Node
 from edge.pipeline import Pipeline
 from edge.policy.paths import covers
 from edge.relay import Relay
 from edge.running import Running
-from edge.server import Listener
 from edge.siteorigins import Timeouts
 from edge.sites import Sites
 from edge.store.opening import open_store
 from edge.tasks import Tasks
 from edge.telemetry import Telemetry
-from edge.tls import Certificates
+from edge.tls import HTTP1, HTTP2, Certificates
 from edge.transform.compress import Compressor
 from edge.upstream.backends import Backends
 from edge.upstream.fetch import Origins
 from edge.vicinity import Vicinity
+from edge.wire.http2.home import Streams
 from geo.lookup import Database
 
 CERTIFICATE_SECONDS = 5.0
@@ -77,7 +77,8 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
     )
     telemetry = Telemetry(lambda: edge.gauges(), lambda: origins.bytes_received, lambda: edge.counts())
     found = partial(_found, database)
-    node = Node(sites, pipeline, Certificates(), lambda: edge.figures(), locate=found)
+    certificates = Certificates(HTTP2 if config.http2.enabled else HTTP1)
+    node = Node(sites, pipeline, certificates, lambda: edge.figures(), locate=found)
     if identity is not None and config.control is not None:
         node.fetch_certificate = _certificates_from(config.control.url, identity)
         node.keys = Path(config.state) / "certificates"
@@ -98,17 +99,33 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
         ready=lambda: edge.ready(),
         keep=memos.keep,
     )
-    listeners = Listeners(
-        lambda scheme: Listener(front.handle, front.refuse, gate, scheme, lanes[scheme], _place(database)),
-        node.certificates.context,
-        config.limits.head_timeout,
-    )
+    listeners = _listeners(config, front, lanes, certificates, database)
     edge = Running(config, node, front, listeners, telemetry, relay, backends, store, tasks, lanes, vicinity)
     vicinity.let_in(pipeline.handle, edge.log_only, store.front, new_id)
     node.meet = vicinity.meet
     if identity is not None and config.control is not None:
         edge.agent = _agent(config, identity, node, clock)
     return edge
+
+
+def _listeners(
+    config: EdgeConfig,
+    front: Front,
+    lanes: Mapping[str, Lane],
+    certificates: Certificates,
+    database: Database,
+) -> Listeners:
+    """The traffic listeners: HTTP/1.1, and HTTP/2 where it is wanted."""
+    gate = front.gate
+
+    def make(scheme: str) -> Listener:
+        made = Listener(front.handle, front.refuse, gate, scheme, lanes[scheme], _place(database))
+        if config.http2.enabled:
+            streams, vouches = config.http2.streams, certificates.vouches
+            made.http2 = Streams(made.others, gate, scheme, streams, front.stream, vouches).connection
+        return made
+
+    return Listeners(make, certificates.context, config.limits.head_timeout)
 
 
 def _agent(config: EdgeConfig, identity: Identity, node: Node, clock: SystemClock) -> Agent:

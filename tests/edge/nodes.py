@@ -70,6 +70,14 @@ class Edge:
         async with self.visit() as visit:
             return await visit.get(path, **fields)
 
+    async def at_rest(self) -> None:
+        """Waits until nobody is connected and nothing is under way."""
+        running = self.running
+        async with asyncio.timeout(10):
+            while running.listeners.count() or running.front.under_way:
+                await asyncio.sleep(0.01)
+        assert running.front.gate.connections.total == 0
+
 
 @dataclass(slots=True)
 class Visit:

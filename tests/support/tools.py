@@ -50,6 +50,7 @@ TOOLS: Mapping[str, Tool] = {
     ),
     "systemd-analyze": Tool(("systemd-analyze",), ("systemd",), serves=True),
     "wrk": Tool(("wrk",), ("wrk",)),
+    "h2load": Tool(("h2load",), ("nghttp2-client",)),
     "nginx": Tool(("nginx",), ("nginx",), serves=True),
     "nginx-brotli": Tool(
         (),
@@ -67,7 +68,7 @@ TOOLS: Mapping[str, Tool] = {
     "kdig": Tool(("kdig",), ("knot-dnsutils",)),
     "unbound": Tool(("unbound",), ("unbound",), serves=True),
 }
-FOR_TESTS = ("chromium", "systemd-analyze", "dig", "kdig")
+FOR_TESTS = ("chromium", "systemd-analyze", "dig", "kdig", "h2load")
 FOR_BENCH = ("wrk", "nginx", "varnishd", "gdnsd", "pdns_server", "dnsperf")
 
 
