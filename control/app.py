@@ -19,9 +19,9 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
 from control import dashboard
-from control.api import insight, nodes, purges, sites
+from control.api import insight, nodes, people, purges, sites
 from control.api.openapi import describe
-from control.api.routes import LARGEST_BODY, PREFIX, add_endpoints
+from control.api.routes import LARGEST_BODY, PREFIX, add_endpoints, problems_for_all
 from control.authority import server_context, utc
 from control.plane import Plane
 from control.tasks import first_start, loops
@@ -30,7 +30,7 @@ from edge.notation import Address
 
 log = logging.getLogger("tepi.control")
 
-ENDPOINTS = (*sites.ENDPOINTS, *nodes.ENDPOINTS, *purges.ENDPOINTS, *insight.ENDPOINTS)
+ENDPOINTS = (*sites.ENDPOINTS, *nodes.ENDPOINTS, *purges.ENDPOINTS, *insight.ENDPOINTS, *people.ENDPOINTS)
 DRAIN = 5.0
 
 
@@ -45,7 +45,7 @@ class Bound:
 
 def application(plane: Plane) -> web.Application:
     """Dashboard and API."""
-    app = web.Application(client_max_size=LARGEST_BODY)
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[problems_for_all])
     add_endpoints(app, plane, ENDPOINTS)
     document = describe(ENDPOINTS, version("tepi"))
 

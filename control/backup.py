@@ -19,7 +19,7 @@ from typing import Any
 
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData, Table, insert, inspect, select, update
+from sqlalchemy import Connection, MetaData, Table, insert, inspect, null, select, update
 
 from control.db.database import Database
 from edge.identity import write_private
@@ -156,6 +156,9 @@ def _about(files: dict[str, bytes]) -> About:
 
 
 def _in_parts(lines: bytes) -> Iterator[list[dict[str, Any]]]:
-    rows = [json.loads(line) for line in lines.splitlines()]
+    rows = [
+        {name: null() if value is None else value for name, value in json.loads(line).items()}
+        for line in lines.splitlines()
+    ]
     for start in range(0, len(rows), ROWS):
         yield rows[start : start + ROWS]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import delete, insert, select, update
 
+from control.audit import Audit
 from control.auth import digest
 from control.authority import Authority, utc
 from control.db.database import Database
@@ -56,12 +57,14 @@ class Membership:
         authority: Authority,
         clock: Callable[[], float],
         token_seconds: float,
+        audit: Audit,
     ) -> None:
         self._database = database
         self._journal = journal
         self._authority = authority
         self._clock = clock
         self._token_seconds = token_seconds
+        self._audit = audit
 
     async def announce(self, node: Announcement) -> str:
         """Makes room for `node`; its join token, to be shown once. Raises Known."""
@@ -86,6 +89,8 @@ class Membership:
                     hash=digest(secret), node=node.name, expires_at=now + self._token_seconds
                 )
             )
+            told = {"role": node.role, "place": node.place, "addresses": list(node.addresses)}
+            await self._audit.note(connection, "node.announce", node.name, after=told)
         return f"{secret}.{self._authority.fingerprint}"
 
     async def admit(self, secret: str, request: str) -> Admission:
@@ -113,6 +118,7 @@ class Membership:
                 update(nodes).where(nodes.c.name == name).values(serial=serial, joined_at=now)
             )
             await self._journal.append(connection, "fleet.put", {"nodes": await fleet_document(connection)})
+            await self._audit.note(connection, "node.join", name, after={"serial": serial})
         self._journal.tell()
         return Admission(node.name, node.role, certificate)
 
@@ -123,6 +129,7 @@ class Membership:
             if not gone.rowcount:
                 return False
             await self._journal.append(connection, "fleet.put", {"nodes": await fleet_document(connection)})
+            await self._audit.note(connection, "node.revoke", name)
         self._journal.tell()
         return True
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select, update
 
+from control.audit import Audit, Denials
 from control.auth import Auth
 from control.authority import Authority, utc
 from control.backup import KEYS
@@ -20,6 +21,7 @@ from control.db.tables import counter, nodes
 from control.fanout import Fanout
 from control.journal import Journal
 from control.membership import Membership
+from control.people import People
 from control.purges import Purges
 from control.replicas import Replicas
 from control.samples import Samples
@@ -50,6 +52,9 @@ class Plane:
     database: Database
     authority: Authority
     auth: Auth
+    audit: Audit
+    denials: Denials
+    people: People
     journal: Journal
     sites: Sites
     membership: Membership
@@ -116,9 +121,10 @@ async def _build_on(database: Database, settings: ControlSettings, clocks: Clock
     await journal.begin()
     await begin_fleet(database, authority.fingerprint, public_of(key))
     fanout = Fanout(clocks.monotonic())
-    sites = Sites(database, journal, authority, clocks.wall)
-    membership = Membership(database, journal, authority, clocks.wall, settings.token_hours * 3600)
-    purges = Purges(database, journal, fanout, clocks.wall)
+    audit = Audit(database, key, clocks.wall)
+    sites = Sites(database, journal, authority, clocks.wall, audit)
+    membership = Membership(database, journal, authority, clocks.wall, settings.token_hours * 3600, audit)
+    purges = Purges(database, journal, fanout, clocks.wall, audit)
     async with database.read() as connection:
         for row in await connection.execute(
             select(nodes.c.name, nodes.c.role).where(nodes.c.serial.is_not(None))
@@ -139,6 +145,7 @@ async def _build_on(database: Database, settings: ControlSettings, clocks: Clock
         clock=clocks.wall,
         monotonic=clocks.monotonic,
         session_seconds=settings.session_hours * 3600,
+        audit=audit,
     )
     return Plane(
         settings=settings,
@@ -146,6 +153,9 @@ async def _build_on(database: Database, settings: ControlSettings, clocks: Clock
         database=database,
         authority=authority,
         auth=auth,
+        audit=audit,
+        denials=Denials(audit, clocks.monotonic),
+        people=People(database, auth, audit, clocks.wall),
         journal=journal,
         sites=sites,
         membership=membership,
@@ -184,6 +194,13 @@ def public_of(key: Ed25519PrivateKey) -> str:
     """The public half of the journal's key, as nodes are given it."""
     raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return base64.b64encode(raw).decode()
+
+
+def existing_journal_key(directory: Path) -> Ed25519PrivateKey:
+    """The key that signs the journal. Raises Refused where there is none."""
+    if not (directory / "journal.key").exists():
+        raise Refused([Problem("state", f"{directory} without journal.key", "a control's state")])
+    return journal_key(directory)
 
 
 def journal_key(directory: Path) -> Ed25519PrivateKey:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import and_, delete, insert, or_, select, update
 
+from control.audit import Audit
 from control.db.database import Database, Statements
 from control.db.tables import counter, nodes, purges, receipts
 from control.fanout import Fanout
@@ -59,12 +60,18 @@ class Purges:
     """Takes purges and keeps their receipts. `clock` gives seconds since 1970."""
 
     def __init__(
-        self, database: Database, journal: Journal, fanout: Fanout, clock: Callable[[], float]
+        self,
+        database: Database,
+        journal: Journal,
+        fanout: Fanout,
+        clock: Callable[[], float],
+        audit: Audit,
     ) -> None:
         self._database = database
         self._journal = journal
         self._fanout = fanout
         self._clock = clock
+        self._audit = audit
         self._bell = database.bells["receipts"]
 
     async def order(self, purge: Purge, by: str, key: str | None = None) -> Order:
@@ -106,6 +113,8 @@ class Purges:
                 )
             )
             await self._await_edges(connection, id)
+            told = {"id": id, "soft": purge.soft, "site": purge.site, "number": position.number}
+            await self._audit.note(connection, "purge", f"{purge.kind} {purge.value}", after=told)
         self._journal.tell()
         found = await self.find(id)
         assert found is not None
@@ -168,10 +177,13 @@ class Purges:
             row = (await connection.execute(select(purges).where(purges.c.id == id))).first()
             return None if row is None else await self._order(connection, row)
 
-    async def recent(self, limit: int = 20) -> list[Order]:
-        """The latest orders, the newest first."""
+    async def recent(self, limit: int = 20, by: str | None = None) -> list[Order]:
+        """The latest orders, of one who gave them or of all, the newest first."""
+        query = select(purges).order_by(purges.c.at.desc()).limit(limit)
+        if by is not None:
+            query = query.where(purges.c.by == by)
         async with self._database.read() as connection:
-            rows = (await connection.execute(select(purges).order_by(purges.c.at.desc()).limit(limit))).all()
+            rows = (await connection.execute(query)).all()
             return [await self._order(connection, row) for row in rows]
 
     async def wait(self, id: str, seconds: float) -> Order | None:

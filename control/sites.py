@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import delete, insert, select, update
 
+from control.audit import Audit
 from control.authority import Authority, utc
 from control.db.database import Database, Statements
 from control.db.tables import certificates, sites
@@ -30,12 +31,18 @@ class Sites:
     """The fleet's sites. `clock` gives seconds since 1970."""
 
     def __init__(
-        self, database: Database, journal: Journal, authority: Authority, clock: Callable[[], float]
+        self,
+        database: Database,
+        journal: Journal,
+        authority: Authority,
+        clock: Callable[[], float],
+        audit: Audit,
     ) -> None:
         self._database = database
         self._journal = journal
         self._authority = authority
         self._clock = clock
+        self._audit = audit
 
     async def add(self, document: dict[str, Any]) -> dict[str, Any]:
         """A new site; its document as it is kept. Raises Refused, Exists.
@@ -50,6 +57,7 @@ class Sites:
             if await _document(connection, site.name) is not None:
                 raise Exists(f"name: a site called {site.name} is there already")
             await self._put(connection, site, document, new=True)
+            await self._audit.note(connection, "site.add", site.name, after=document)
         self._journal.tell()
         return document
 
@@ -61,9 +69,11 @@ class Sites:
             raise Refused([Problem("name", repr(site.name), f"{name}, since a site keeps its name")])
         async with self._database.write() as connection:
             await connection.lock("sites")
-            if await _document(connection, name) is None:
+            before = await _document(connection, name)
+            if before is None:
                 raise Missing(name)
             await self._put(connection, site, document, new=False)
+            await self._audit.note(connection, "site.change", name, before=before, after=document)
         self._journal.tell()
         return document
 
@@ -71,10 +81,13 @@ class Sites:
         """Forgets the site called `name`. Raises Missing."""
         async with self._database.write() as connection:
             await connection.lock("sites")
-            if not (await connection.execute(delete(sites).where(sites.c.name == name))).rowcount:
+            before = await _document(connection, name)
+            if before is None:
                 raise Missing(name)
+            await connection.execute(delete(sites).where(sites.c.name == name))
             await connection.execute(delete(certificates).where(certificates.c.name == name))
             await self._journal.append(connection, "site.delete", {"name": name})
+            await self._audit.note(connection, "site.remove", name, before=before)
         self._journal.tell()
 
     async def get(self, name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from sqlalchemy.exc import SQLAlchemyError
 
 from control.api.problem import problem
+from control.audit import Actor, acting
 from control.authority import Authority, BadRequest
 from control.fanout import Fanout
 from control.health import SILENCE
@@ -201,6 +202,7 @@ class Stream:
         token, csr = body.get("token"), body.get("csr")
         if not isinstance(token, str) or not isinstance(csr, str):
             return problem(400, "expected an object with the texts token and csr")
+        acting.set(Actor("a joining node", "system", request.remote or ""))
         try:
             admission = await self._membership.admit(token, csr)
         except TokenRefused as error:

@@ -6,11 +6,13 @@ from aiohttp import web
 from pydantic import Field
 
 from control.api.problem import problem
+from control.api.purges import need_its_sites
 from control.api.routes import BadQuery, Call, Endpoint
 from control.plane import Plane
 from control.samples import SECONDS, Resolution
 from control.stream import CommandFailed, NoSuchNode
 from edge.notation import IpAddress, Table
+from edge.purge import Purge
 from geo.fleet import Health
 from geo.where import BadAddress, explain_where
 
@@ -29,6 +31,7 @@ class ExplainBody(Table):
 
 async def _explain(call: Call) -> web.Response:
     body: ExplainBody = call.body
+    await need_its_sites(call.plane, call.principal, Purge("url", body.url))
     name = body.node or any_edge(call.plane)
     if name is None:
         return problem(503, "no edge node is connected")

@@ -115,8 +115,14 @@ async def _revoke(call: Call) -> web.Response:
 ENDPOINTS = (
     Endpoint("GET", "/nodes", "All nodes, with health and counters", _list),
     Endpoint(
-        "POST", "/nodes", "Announce a node; its one-time join token", _announce, body=NodeBody, status=201
+        "POST",
+        "/nodes",
+        "Announce a node; its one-time join token",
+        _announce,
+        body=NodeBody,
+        status=201,
+        rights=("nodes",),
     ),
     Endpoint("GET", "/nodes/{name}", "One node", _show),
-    Endpoint("DELETE", "/nodes/{name}", "Revoke a node", _revoke, status=204),
+    Endpoint("DELETE", "/nodes/{name}", "Revoke a node", _revoke, status=204, rights=("nodes",)),
 )

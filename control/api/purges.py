@@ -8,14 +8,18 @@ from aiohttp import web
 from pydantic import Field
 
 from control.api.problem import problem
-from control.api.routes import BadQuery, Call, Endpoint
+from control.api.routes import BadQuery, Call, Denied, Endpoint
 from control.plane import Plane
 from control.purges import KeyReused, Order
+from control.rights import Principal
+from control.sites import parse_site
 from control.stream import CommandFailed, NoSuchNode
+from edge.config import Site
 from edge.notation import Table
 from edge.policy.key import keys_of, located
 from edge.problems import Problem, Refused
 from edge.purge import Purge, Weight
+from edge.sites import Sites as Served
 
 LONGEST_WAIT = 300.0
 LONGEST_KEY = 255
@@ -29,7 +33,7 @@ class PurgeBody(Table):
         min_length=1, max_length=8192, description="An absolute URL, the beginning of one, a tag, or a host."
     )
     soft: bool = Field(False, description="Mark entries stale instead of dropping them.")
-    site: str | None = Field(None, description="Narrows a tag to the site of this name.")
+    site: str | None = Field(None, max_length=63, description="Narrows a tag to the site of this name.")
     dry_run: bool = Field(False, description="Tell what would go; change nothing.")
 
     def purge(self) -> Purge:
@@ -46,6 +50,7 @@ class PurgeBody(Table):
 async def _order(call: Call) -> web.Response:
     body: PurgeBody = call.body
     purge = body.purge()
+    await need_its_sites(call.plane, call.principal, purge)
     if body.dry_run:
         nodes = await dry_run(call.plane, purge)
         return web.json_response({"dry_run": True, "nodes": nodes, "total": total(nodes).as_json()})
@@ -58,6 +63,32 @@ async def _order(call: Call) -> web.Response:
         return problem(422, str(error))
     closed = await closed_sites(call.plane)
     return web.json_response(document(order) | ({"closed": closed} if closed else {}), status=202)
+
+
+async def need_its_sites(plane: Plane, principal: Principal, purge: Purge) -> None:
+    """Whoever has rights for some sites alone may purge what is theirs, and nothing else. Raises Denied."""
+    if principal.sites is None:
+        return
+    served = Served(parse_site(document) for document in await plane.sites.all())
+    if purge.kind == "tag":
+        owner = purge.site
+    elif purge.kind == "site":
+        owner = _name(served.named(purge.value)) or _owner(served, purge.value.lower())
+    else:
+        owner = _owner(served, (located(purge.value) or "").partition("/")[0])
+    if not principal.may_touch(owner):
+        names = ", ".join(sorted(principal.sites)) or "none"
+        hint = "; name one with site" if purge.kind == "tag" else ""
+        raise Denied(f"{principal.name} may purge only of these sites: {names}{hint}")
+
+
+def _owner(served: Served, host: str) -> str | None:
+    found = served.find(host)
+    return None if found is None else found.site.name
+
+
+def _name(site: Site | None) -> str | None:
+    return None if site is None else site.name
 
 
 async def closed_sites(plane: Plane) -> list[str]:
@@ -92,7 +123,8 @@ def total(nodes: dict[str, dict[str, Any]]) -> Weight:
 
 
 async def _list(call: Call) -> web.Response:
-    return web.json_response({"purges": [document(order) for order in await call.plane.purges.recent()]})
+    by = None if call.principal.sites is None else call.principal.name
+    return web.json_response({"purges": [document(order) for order in await call.plane.purges.recent(by=by)]})
 
 
 async def _show(call: Call) -> web.Response:
@@ -104,7 +136,7 @@ async def _show(call: Call) -> web.Response:
     if not 0 <= seconds <= LONGEST_WAIT:
         raise BadQuery("wait", text, f"seconds from 0 to {LONGEST_WAIT:g}")
     order = await call.plane.purges.wait(call.path("id"), seconds)
-    if order is None:
+    if order is None or (call.principal.sites is not None and order.by != call.principal.name):
         return problem(404, f"there is no purge {call.path('id')}")
     return web.json_response(document(order))
 
@@ -137,10 +169,10 @@ ENDPOINTS = (
     Endpoint("GET", "/purges", "The latest purges", _list),
     Endpoint(
         "POST", "/purges", "Purge; Idempotency-Key is honoured", _order,
-        body=PurgeBody, scope="purge", status=202,
+        body=PurgeBody, rights=("purge",), status=202,
     ),
     Endpoint(
-        "GET", "/purges/{id}", "One purge with its receipts", _show, scope="purge",
+        "GET", "/purges/{id}", "One purge with its receipts", _show, rights=("read", "purge"),
         query=(("wait", "Seconds to wait for the nodes that were healthy at the call."),),
     ),
 )  # fmt: skip

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -13,14 +16,17 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from control.api.problem import problem
-from control.auth import Principal, Scope, same
+from control.audit import Actor, acting
+from control.auth import TokenExpired, same
 from control.plane import Plane
+from control.rights import Principal, Right
 from edge.problems import Problem, Refused, problems_of
 
 log = logging.getLogger("tepi.control.api")
 
 PREFIX = "/api/v1"
 LARGEST_BODY = 1024 * 1024
+BODY_SECONDS = 20.0  # in which a body has to be there
 DEEPEST = 32
 SESSION_COOKIE = "tepi_session"
 CSRF_FIELD = "X-CSRF-Token"
@@ -56,9 +62,13 @@ class Endpoint:
     summary: str
     handler: Handler
     body: type[BaseModel] | None = None
-    scope: Scope = "admin"
+    rights: tuple[Right, ...] = ("read",)  # one of them is needed
     query: tuple[tuple[str, str], ...] = ()  # name, description
     status: int = 200
+
+
+class Denied(Exception):
+    """The principal lacks the right; the sentence says which."""
 
 
 class BadQuery(ValueError):
@@ -77,19 +87,30 @@ def add_endpoints(application: web.Application, plane: Plane, endpoints: tuple[E
 
 def _handler(plane: Plane, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
-        principal = await authenticate(plane, request)
-        if principal is None:
-            return problem(
-                401,
-                "expected a bearer token in Authorization, or a dashboard session",
-                headers={"WWW-Authenticate": 'Bearer realm="tepi"'},
+        if any("\x00" in part for part in request.match_info.values()):
+            return problem(404, "there is nothing whose name holds a NUL")
+        try:
+            principal = await authenticate(plane, request)
+        except TokenExpired as error:
+            then = datetime.fromtimestamp(error.at, UTC).isoformat(timespec="seconds")
+            return _who_is_there(
+                f"the token {error.name} expired at {then}; have a new one made", "invalid_token"
             )
-        if principal.scope != "admin" and principal.scope != endpoint.scope:
-            return problem(403, f"a token with the scope {principal.scope} may not do this")
-        if not csrf_holds(principal, request):
-            return problem(403, f"expected the session's CSRF token in {CSRF_FIELD}")
-        body = None if endpoint.body is None else await _body(request, endpoint.body)
-        return await endpoint.handler(Call(plane, request, principal, body))
+        if principal is None:
+            return _who_is_there("expected a bearer token in Authorization, or a dashboard session")
+        acting.set(Actor(principal.name, principal.kind, request.remote or ""))
+        try:
+            if not principal.may(*endpoint.rights):
+                held = ", ".join(sorted(principal.rights)) or "no right"
+                wanted = " or ".join(endpoint.rights)
+                raise Denied(f"{principal.name} has {held}; this needs {wanted}")
+            if not csrf_holds(principal, request):
+                return problem(403, f"expected the session's CSRF token in {CSRF_FIELD}")
+            body = None if endpoint.body is None else await _body(request, endpoint.body)
+            return await endpoint.handler(Call(plane, request, principal, body))
+        except Denied as error:
+            await plane.denials.note(f"{request.method} {request.path}")
+            return problem(403, str(error))
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
@@ -101,6 +122,8 @@ def _handler(plane: Plane, endpoint: Endpoint) -> Callable[[web.Request], Awaita
         except (OperationalError, InterfaceError) as error:
             log.warning("%s %s: %s", request.method, request.path, type(error).__name__)
             return problem(503, "the database does not answer; try again", headers={"Retry-After": "1"})
+        except web.HTTPRequestEntityTooLarge:
+            return problem(413, f"expected a body of at most {LARGEST_BODY} bytes")
         except web.HTTPException:
             raise
         except Exception:
@@ -108,6 +131,28 @@ def _handler(plane: Plane, endpoint: Endpoint) -> Callable[[web.Request], Awaita
             return problem(500, "control failed; its log says why")
 
     return handle
+
+
+def _who_is_there(detail: str, error: str = "") -> web.Response:
+    """401; `error` as RFC 6750 §3.1 names it."""
+    challenge = 'Bearer realm="tepi"' + (f', error="{error}"' if error else "")
+    return problem(401, detail, headers={"WWW-Authenticate": challenge})
+
+
+@web.middleware
+async def problems_for_all(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Under the API's prefix, what no endpoint answers is a problem document too."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if request.path.startswith(PREFIX) and error.status >= 400:
+            allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            return problem(
+                error.status, f"{request.method} {request.path[:200]}: {error.reason}", headers=allowed
+            )
+        raise
 
 
 def csrf_holds(principal: Principal, request: web.Request) -> bool:
@@ -136,14 +181,45 @@ async def _body(request: web.Request, model: type[BaseModel]) -> BaseModel:
 
 async def read_json(request: web.Request) -> Any:
     """The request's body. Raises Refused, HTTPRequestEntityTooLarge."""
-    raw = await request.read()
     try:
-        document = json.loads(raw)
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"expected the body within {BODY_SECONDS:g} s") from None
+    try:
+        document = json.loads(raw, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise Refused([Problem("", f"{len(raw)} bytes", f"JSON ({error})")]) from None
     if _depth(document) > DEEPEST:
         raise Refused([Problem("", "a document that is nested too deeply", f"at most {DEEPEST} levels")])
+    place = _unstorable(document)
+    if place is not None:
+        wanted = "text without NUL and half surrogates, and finite numbers"
+        raise Refused([Problem(place, "what no database can keep", wanted)])
     return document
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number in JSON")
+
+
+def _unstorable(document: Any) -> str | None:
+    """The path of the first text or number that can't be kept everywhere, if there is one."""
+    open_: list[tuple[str, Any]] = [("", document)]
+    while open_:
+        place, value = open_.pop()
+        if isinstance(value, str):
+            if "\x00" in value or any("\ud800" <= sign <= "\udfff" for sign in value):
+                return place
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                return place
+        elif isinstance(value, dict):
+            open_ += [(place, key) for key in value]
+            open_ += [(f"{place}.{key}".lstrip("."), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            open_ += [(f"{place}.{at}".lstrip("."), inner) for at, inner in enumerate(value)]
+    return None
 
 
 def _depth(document: Any) -> int:

@@ -5,25 +5,29 @@ from __future__ import annotations
 from aiohttp import web
 
 from control.api.problem import problem
-from control.api.routes import Call, Endpoint, read_json
+from control.api.routes import Call, Denied, Endpoint, read_json
 from control.sites import Exists, Missing
 from edge.config import Site
 from edge.problems import Problem, Refused
 
 
 async def _list(call: Call) -> web.Response:
-    return web.json_response({"sites": await call.plane.sites.all()})
+    documents = await call.plane.sites.all()
+    return web.json_response({"sites": [one for one in documents if call.principal.may_touch(one["name"])]})
 
 
 async def _add(call: Call) -> web.Response:
+    document = await _document(call)
+    need_site(call, document.get("name"))
     try:
-        document = await call.plane.sites.add(await _document(call))
+        document = await call.plane.sites.add(document)
     except Exists as error:
         return problem(409, str(error))
     return web.json_response(document, status=201)
 
 
 async def _show(call: Call) -> web.Response:
+    need_site(call, call.path("name"))
     try:
         return web.json_response(await call.plane.sites.get(call.path("name")))
     except Missing:
@@ -31,6 +35,7 @@ async def _show(call: Call) -> web.Response:
 
 
 async def _replace(call: Call) -> web.Response:
+    need_site(call, call.path("name"))
     try:
         return web.json_response(await call.plane.sites.replace(call.path("name"), await _document(call)))
     except Missing:
@@ -38,11 +43,18 @@ async def _replace(call: Call) -> web.Response:
 
 
 async def _remove(call: Call) -> web.Response:
+    need_site(call, call.path("name"))
     try:
         await call.plane.sites.remove(call.path("name"))
     except Missing:
         return _missing(call)
     return web.Response(status=204)
+
+
+def need_site(call: Call, name: object) -> None:
+    """Whoever has rights for some sites alone may touch no other. Raises Denied."""
+    if not call.principal.may_touch(name if isinstance(name, str) else None):
+        raise Denied(f"{call.principal.name} has no right to the site {name!r:.80}")
 
 
 async def _document(call: Call) -> dict[str, object]:
@@ -59,8 +71,8 @@ def _missing(call: Call) -> web.Response:
 
 ENDPOINTS = (
     Endpoint("GET", "/sites", "All sites", _list),
-    Endpoint("POST", "/sites", "Add a site", _add, body=Site, status=201),
+    Endpoint("POST", "/sites", "Add a site", _add, body=Site, status=201, rights=("sites",)),
     Endpoint("GET", "/sites/{name}", "One site", _show),
-    Endpoint("PUT", "/sites/{name}", "Replace a site's document", _replace, body=Site),
-    Endpoint("DELETE", "/sites/{name}", "Remove a site", _remove, status=204),
+    Endpoint("PUT", "/sites/{name}", "Replace a site's document", _replace, body=Site, rights=("sites",)),
+    Endpoint("DELETE", "/sites/{name}", "Remove a site", _remove, status=204, rights=("sites",)),
 )

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import uvloop
 
 from control.app import serving
-from control.backup import About, back_up, restore
+from control.audit import Audit, Broken
+from control.auth import Auth
+from control.backup import back_up, restore
 from control.cli.process import logging_to_stderr, stop_signal, stops_with_a_sentence
 from control.db.database import Database, answering
-from control.plane import Clocks, build, database_of
+from control.people import Change, Nobody, People
+from control.plane import Clocks, build, database_of, existing_journal_key
 from control.settings import ControlSettings, load_control
 from geo.lookup import Lookup, open_database
+
+T = TypeVar("T")
 
 
 @click.group("control", invoke_without_command=True)
@@ -68,6 +75,47 @@ def restore_(path: Path | None, file: Path) -> None:
     click.echo(f"restored {about.rows} rows of {then}, journal {about.number}; a new lineage begins.")
 
 
+@command.command("audit")
+@click.option("--known", help="The hash of an entry that was noted down: it must be there.")
+@click.pass_obj
+def audit_(path: Path | None, known: str | None) -> None:
+    """Says whether the audit log is whole and unchanged. Exit code 1 if it is not."""
+    with stops_with_a_sentence():
+        settings = _settings(path)
+        key = existing_journal_key(settings.directory)
+
+        async def verify(database: Database) -> tuple[int, str]:
+            return await Audit(database, key, time.time).verify(known)
+
+        try:
+            count, head = asyncio.run(_with_database(settings, verify))
+        except Broken as error:
+            raise click.ClickException(f"the audit log does not hold: {error}") from error
+    click.echo(f"{count} entries, whole and unchanged; the last one's hash is {head}")
+
+
+@command.command("password")
+@click.argument("user")
+@click.pass_obj
+def password_(path: Path | None, user: str) -> None:
+    """Gives USER a new password and takes the second factor away, for whoever is locked out."""
+    with stops_with_a_sentence():
+        settings = _settings(path)
+        key, fresh = existing_journal_key(settings.directory), secrets.token_urlsafe(12)
+
+        async def change(database: Database) -> None:
+            audit = Audit(database, key, time.time)
+            auth = Auth(database, clock=time.time, monotonic=time.monotonic, session_seconds=0, audit=audit)
+            people = People(database, auth, audit, time.time)
+            await people.change_user(user, Change(password=fresh, forget_second_factor=True))
+
+        try:
+            asyncio.run(_with_database(settings, change))
+        except Nobody as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(f"{user} logs in with {fresh} now; change it on the page of your account.")
+
+
 def _settings(path: Path | None) -> ControlSettings:
     """The configuration that `--config` names. Raises Refused."""
     if path is None:
@@ -75,7 +123,7 @@ def _settings(path: Path | None) -> ControlSettings:
     return load_control(path)
 
 
-async def _with_database(settings: ControlSettings, work: Callable[[Database], Awaitable[About]]) -> About:
+async def _with_database(settings: ControlSettings, work: Callable[[Database], Awaitable[T]]) -> T:
     settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = database_of(settings)
     try:

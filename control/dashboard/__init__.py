@@ -9,12 +9,13 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from control.dashboard import charts, entrance, live, pages, world
+from control.dashboard import charts, entrance, live, pages, people, world
 from control.dashboard.assets import PREFIX, Assets
 from control.dashboard.history import SPANS, History
 from control.dashboard.language import LANGUAGES, Language, load_languages
-from control.dashboard.visit import THEMES, Dashboard, for_everybody, for_members
+from control.dashboard.visit import THEMES, Dashboard, Page, for_everybody, for_members
 from control.plane import Plane
+from control.rights import Right
 
 
 def setup(app: web.Application, plane: Plane) -> None:
@@ -38,21 +39,30 @@ def setup(app: web.Application, plane: Plane) -> None:
     app[live.STOPPING] = asyncio.Event()
     app.on_shutdown.append(_stop)
     app.router.add_get(PREFIX + "/{digest}/{name}", assets.serve)
-    for method, path, page in (
+    everybody: tuple[tuple[str, str, Page], ...] = (
         ("GET", "/login", entrance.show_login),
         ("POST", "/login", entrance.login),
         ("GET", "/choose/{what}/{value}", entrance.choose),
-    ):
+    )
+    for method, path, page in everybody:
         app.router.add_route(method, path, for_everybody(dashboard, page))
-    for method, path, page in (
-        ("GET", "/", pages.overview),
-        ("GET", "/purges", pages.purges),
-        ("POST", "/purges", pages.purge),
-        ("GET", "/explain", pages.explain),
-        ("GET", "/events", live.events),
-        ("POST", "/logout", entrance.logout),
-    ):
-        app.router.add_route(method, path, for_members(dashboard, page))
+    members: tuple[tuple[str, str, Page, Right], ...] = (
+        ("GET", "/", pages.overview, "read"),
+        ("GET", "/purges", pages.purges, "read"),
+        ("POST", "/purges", pages.purge, "purge"),
+        ("GET", "/explain", pages.explain, "read"),
+        ("GET", "/events", live.events, "read"),
+        ("GET", "/account", people.account, "read"),
+        ("POST", "/account", people.change_account, "read"),
+        ("GET", "/users", people.users, "people"),
+        ("POST", "/users", people.change_users, "people"),
+        ("GET", "/tokens", people.tokens, "people"),
+        ("POST", "/tokens", people.change_tokens, "people"),
+        ("GET", "/audit", people.audit, "people"),
+        ("POST", "/logout", entrance.logout, "read"),
+    )
+    for method, path, page, right in members:
+        app.router.add_route(method, path, for_members(dashboard, page, right))
 
 
 def equip(environment: jinja2.Environment, language: Language, assets: Assets) -> None:

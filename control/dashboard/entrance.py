@@ -24,12 +24,13 @@ async def login(visit: Visit) -> web.StreamResponse:
     """Takes the login form."""
     form = await visit.request.post()
     user, password = str(form.get("user", ""))[:LONGEST], str(form.get("password", ""))[:LONGEST]
+    code = str(form.get("code", "")).strip()[:LONGEST]
     onward = local_path(str(form.get("next", "/")))
     text = visit.language.gettext
     try:
-        session = await visit.plane.auth.login(user, password, visit.request.remote or "")
+        session = await visit.plane.auth.login(user, password, visit.request.remote or "", code)
     except WrongPassword:
-        problem = text("User and password do not belong together.")
+        problem = text("User and password do not belong together, or the code is missing or wrong.")
         return visit.render("login.html", 401, next=onward, user=user, problem=problem)
     except TooManyGuesses as error:
         problem = text("Too many wrong passwords. Wait %(wait)s before the next try.") % {

@@ -9,13 +9,13 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from control.api.insight import any_edge
-from control.api.purges import PurgeBody, dry_run, total
+from control.api.purges import PurgeBody, dry_run, need_its_sites, total
 from control.dashboard.live import PARTS, parts
 from control.dashboard.visit import FIELDS, Visit
 from control.purges import Order
 from control.stream import CommandFailed, NoSuchNode
 from edge.problems import Refused
-from edge.purge import Weight
+from edge.purge import Purge, Weight
 
 FRAGMENT = "X-Tepi-Fragment"  # our own script asks for the changed part alone
 
@@ -40,7 +40,7 @@ async def overview(visit: Visit) -> web.StreamResponse:
     return visit.render(
         "overview.html",
         parts=await parts(visit, PARTS),
-        sites=await visit.plane.sites.all(),
+        sites=await _sites(visit),
         edges=_edges(visit),
     )
 
@@ -71,7 +71,7 @@ async def _purge_page(
         status,
         form=form,
         outcome=outcome,
-        sites=await visit.plane.sites.all(),
+        sites=await _sites(visit),
         parts=await parts(visit, ("orders",)),
     )
 
@@ -97,9 +97,10 @@ async def _purge(visit: Visit, form: dict[str, str]) -> PurgeOutcome:
         wish = body.purge()
     except Refused:
         return PurgeOutcome(text("Give an absolute URL, such as https://shop.example/p/1"), "value")
+    assert visit.principal is not None
+    await need_its_sites(visit.plane, visit.principal, wish)
     if body.dry_run:
         return PurgeOutcome(counted=await dry_run(visit.plane, wish))
-    assert visit.principal is not None
     return PurgeOutcome(order=await visit.plane.purges.order(wish, visit.principal.name))
 
 
@@ -108,7 +109,9 @@ async def explain(visit: Visit) -> web.StreamResponse:
     url, node = visit.request.query.get("url", "").strip(), visit.request.query.get("node", "")
     told: dict[str, Any] | None = None
     problem = None
+    assert visit.principal is not None
     if url:
+        await need_its_sites(visit.plane, visit.principal, Purge("url", url))
         told, problem = await _explain(visit, url, node or None)
     status = 422 if problem else 200
     return visit.render(
@@ -130,6 +133,12 @@ async def _explain(visit: Visit, url: str, node: str | None) -> tuple[dict[str, 
         said = text("%(name)s could not explain this URL: %(reason)s")
         return None, said % {"name": name, "reason": error}
     return {"node": name, **told}, None
+
+
+async def _sites(visit: Visit) -> list[dict[str, Any]]:
+    """The sites that concern who looks."""
+    may = visit.principal
+    return [one for one in await visit.plane.sites.all() if may is not None and may.may_touch(one["name"])]
 
 
 def _edges(visit: Visit) -> list[str]:

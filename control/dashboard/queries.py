@@ -52,7 +52,7 @@ class FleetView:
 
 async def fleet_view(visit: Visit) -> FleetView:
     """The fleet now, and its figures over the range that `visit` looks at."""
-    now = visit.plane.clocks.wall()
+    now, who = visit.plane.clocks.wall(), visit.principal
     history = visit.dashboard.history
     recent, recent_nodes = await history.last(NOW, now)
     seconds = SPANS[visit.range].seconds
@@ -76,10 +76,11 @@ async def fleet_view(visit: Visit) -> FleetView:
         figures=figures(whole, seconds),
         healthy=sum(row.state == "healthy" for row in edges),
         edges=len(edges),
-        withheld=withheld(whole),
+        withheld=tuple(one for one in withheld(whole) if who is None or who.may_touch(one.site)),
     )
 
 
 async def latest_purges(visit: Visit, limit: int = 20) -> list[Order]:
     """The latest purges, the newest first."""
-    return await visit.plane.purges.recent(limit)
+    who = visit.principal
+    return await visit.plane.purges.recent(limit, None if who is None or who.sites is None else who.name)

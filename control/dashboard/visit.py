@@ -12,17 +12,20 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from control.api.routes import SESSION_COOKIE
-from control.auth import Principal, same
+from control.api.routes import SESSION_COOKIE, Denied
+from control.audit import Actor, acting
+from control.auth import same
 from control.dashboard.history import SPANS, History, Range
 from control.dashboard.language import Language, choose_language
 from control.plane import Plane
+from control.rights import Principal, Right
 
 LANGUAGE_COOKIE = "tepi_language"
 THEME_COOKIE = "tepi_theme"
 ZONE_COOKIE = "tepi_zone"
 THEMES = ("auto", "light", "dark")
 YEAR = 365 * 86_400
+LONGEST_FIELD = 8200  # characters
 
 _NOTHING_ELSE = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -80,6 +83,11 @@ class Visit:
         response.headers.update(FIELDS)
         return response
 
+    async def form(self) -> dict[str, str]:
+        """What was sent, without its CSRF token."""
+        sent = await self.request.post()
+        return {name: str(value)[:LONGEST_FIELD] for name, value in sent.items() if name != "csrf"}
+
     def fragment(self, template: str, **context: object) -> str:
         """A part of a page."""
         return aiohttp_jinja2.render_string(
@@ -106,19 +114,29 @@ def for_everybody(dashboard: Dashboard, page: Page) -> Handler:
     return handle
 
 
-def for_members(dashboard: Dashboard, page: Page) -> Handler:
-    """`page`, for those who are logged in; others are asked to. A form must bear the session's CSRF token."""
+def for_members(dashboard: Dashboard, page: Page, right: Right = "read") -> Handler:
+    """`page`, for those who are logged in and have `right`; others are asked to log in, or told.
+
+    A form must bear the session's CSRF token.
+    """
 
     async def handle(request: web.Request) -> web.StreamResponse:
         visit = await _visit(dashboard, request)
         if visit.principal is None:
             back = request.path_qs if request.method == "GET" and "events" not in request.path else "/"
             raise web.HTTPSeeOther(f"/login?next={quote(back, safe='')}", headers=FIELDS)
+        acting.set(Actor(visit.principal.name, visit.principal.kind, request.remote or ""))
         if request.method == "POST":
             form = await request.post()
             if not same(str(form.get("csrf", "")), visit.principal.csrf or ""):
                 raise web.HTTPForbidden(text="The form is too old: load the page again.\n", headers=FIELDS)
-        return await page(visit)
+        try:
+            if not visit.principal.may(right):
+                raise Denied(right)
+            return await page(visit)
+        except Denied:
+            await visit.plane.denials.note(f"{request.method} {request.path}")
+            return visit.render("denied.html", 403)
 
     return handle
 

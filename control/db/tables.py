@@ -113,6 +113,10 @@ users = Table(
     metadata,
     Column("name", String(63), primary_key=True),
     Column("password", Text, nullable=False),  # Argon2id
+    Column("role", String(16), nullable=False, server_default="admin"),
+    Column("sites", JSON(none_as_null=True)),  # the only ones that the role holds for; null: the whole fleet
+    Column("totp", String(64)),  # the secret of the second factor (RFC 6238), where there is one
+    Column("totp_step", BigInteger, nullable=False, server_default="0"),  # of the last code that was taken
     Column("created_at", Float, nullable=False),
 )
 
@@ -130,8 +134,30 @@ tokens = Table(
     metadata,
     Column("hash", String(64), primary_key=True),
     Column("name", String(63), nullable=False, unique=True),
-    Column("scope", String(16), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("sites", JSON(none_as_null=True)),
+    Column("expires_at", Float),
+    Column("by", String(63), nullable=False, server_default="control"),
     Column("created_at", Float, nullable=False),
+)
+
+# Only ever added to; triggers refuse anything else.
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("at", Float, nullable=False),
+    Column("who", String(63), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("action", String(63), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("outcome", String(8), nullable=False),
+    Column("before", JSON(none_as_null=True)),
+    Column("after", JSON(none_as_null=True)),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("signature", String(128), nullable=False),
 )
 
 purges = Table(

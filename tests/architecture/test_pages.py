@@ -39,7 +39,7 @@ INLINE = re.compile(r"`(make [a-z]+|tepi [a-z][^`]*)`")
 TASKS = (
     "getting-started", "add-a-node", "purge", "explain-a-miss", "platforms", "cache-rules", "site-rules",
     "dns-and-geoip", "dns-zones", "limits-and-access", "logs-and-metrics", "esi", "large-files",
-    "shared-pages", "tls", "running-control", "settings", "dependencies",
+    "shared-pages", "tls", "running-control", "people", "settings", "dependencies",
     "tiers", "shared-store",
 )  # fmt: skip
 

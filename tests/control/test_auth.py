@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from control.audit import Audit
 from control.auth import (
     FREE_GUESSES,
     LONGEST_WAIT,
@@ -21,6 +23,8 @@ from control.auth import (
     WrongPassword,
 )
 from control.db.database import Database, sqlite_url
+from control.people import People
+from control.rights import EVERY_RIGHT
 
 ADDRESS = "192.0.2.1"
 
@@ -36,6 +40,7 @@ class Time:
 @dataclass(slots=True)
 class Door:
     auth: Auth
+    people: People
     time: Time
     path: Path
 
@@ -45,9 +50,11 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     database = Database(sqlite_url(tmp_path / "control.db"))
     await database.migrate()
     now = Time()
-    auth = Auth(database, clock=now, monotonic=now, session_seconds=3600)
-    await auth.add_user("admin", "kopi-gayo")
-    yield Door(auth, now, tmp_path / "control.db")
+    audit = Audit(database, Ed25519PrivateKey.generate(), now)
+    auth = Auth(database, clock=now, monotonic=now, session_seconds=3600, audit=audit)
+    people = People(database, auth, audit, now)
+    await people.add_user("admin", "kopi-gayo", "admin", None)
+    yield Door(auth, people, now, tmp_path / "control.db")
     await database.close()
 
 
@@ -55,7 +62,8 @@ async def test_the_right_password_opens_a_session(door: Door) -> None:
     session = await door.auth.login("admin", "kopi-gayo", ADDRESS)
     principal = await door.auth.by_cookie(session.cookie)
     assert principal is not None
-    assert (principal.name, principal.scope, principal.csrf) == ("admin", "admin", session.csrf)
+    assert (principal.name, principal.kind, principal.csrf) == ("admin", "user", session.csrf)
+    assert principal.rights == EVERY_RIGHT
 
 
 async def test_every_login_has_a_cookie_and_a_csrf_token_of_its_own(door: Door) -> None:
@@ -69,7 +77,7 @@ async def test_a_wrong_pair_is_refused_without_saying_which_half(
 ) -> None:
     with pytest.raises(WrongPassword) as refusal:
         await door.auth.login(user, password, ADDRESS)
-    assert str(refusal.value) == "user and password do not belong together"
+    assert str(refusal.value) == "user, password and code do not belong together"
 
 
 async def test_an_unknown_user_costs_as_much_time_as_a_known_one(door: Door) -> None:
@@ -152,16 +160,16 @@ def test_the_throttle_forgets_after_a_while_and_never_grows_without_bound() -> N
 
 
 async def test_a_token_is_known_by_its_hash_alone(door: Door) -> None:
-    token = await door.auth.add_token("origin", "purge")
+    token = await door.people.add_token("origin", ["purge"])
     principal = await door.auth.by_token(token)
     assert principal is not None
-    assert (principal.name, principal.scope, principal.csrf) == ("origin", "purge", None)
+    assert (principal.name, principal.rights, principal.csrf) == ("origin", {"purge"}, None)
     for wrong in (token[:-1], token + "x", "", token.upper()):
         assert await door.auth.by_token(wrong) is None
 
 
 async def test_no_secret_is_in_the_database(door: Door) -> None:
-    token = await door.auth.add_token("origin", "purge")
+    token = await door.people.add_token("origin", ["purge"])
     session = await door.auth.login("admin", "kopi-gayo", ADDRESS)
     with sqlite3.connect(door.path) as connection:
         text = "\n".join(connection.iterdump())

@@ -11,8 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from control.auth import digest
+from control.auth import WrongPassword, digest
+from control.cli.control import command
+from tests.control.planes import controlling
 
 
 async def control(path: Path, *words: str) -> asyncio.subprocess.Process:
@@ -131,3 +134,22 @@ async def test_after_a_restored_backup_a_new_lineage_can_be_asked_for(tmp_path: 
             lineages += connection.execute("select lineage from counter").fetchone()
         connection.close()
     assert lineages[0] == lineages[1] != lineages[2]
+
+
+async def test_who_is_locked_out_gets_a_new_password_and_the_log_tells(tmp_path: Path) -> None:
+    async with controlling(tmp_path / "state") as plane:
+        old = plane.first_run["password"]
+    config = ["--config", str(configuration(tmp_path))]
+    told = await asyncio.to_thread(CliRunner().invoke, command, [*config, "password", "admin"])
+    assert told.exit_code == 0, told.output
+    fresh = told.output.split()[4]
+    told = await asyncio.to_thread(CliRunner().invoke, command, [*config, "password", "nobody"])
+    assert (told.exit_code, "there is no user called nobody" in told.output) == (1, True)
+    async with controlling(tmp_path / "state") as plane:
+        with pytest.raises(WrongPassword):
+            await plane.is_up.auth.login("admin", old, "127.0.0.1")
+        await plane.is_up.auth.login("admin", fresh, "127.0.0.1")
+    told = await asyncio.to_thread(CliRunner().invoke, command, [*config, "audit"])
+    assert (told.exit_code, "whole and unchanged" in told.output) == (0, True), told.output
+    told = await asyncio.to_thread(CliRunner().invoke, command, [*config, "audit", "--known", "abc"])
+    assert (told.exit_code, "cut off" in told.output) == (1, True), told.output

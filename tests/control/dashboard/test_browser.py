@@ -18,7 +18,10 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group(
 
 NAMES = ("jakarta", "frankfurt", "virginia")
 DESK, PHONE, SMALL = (1280, 900), (390, 844), (320, 640)
-PAGES = ("/", "/purges", "/explain?url=http://shop.example/p/1")
+PAGES = (
+    "/", "/purges", "/explain?url=http://shop.example/p/1", "/users", "/tokens", "/audit?verify=yes",
+    "/account",
+)  # fmt: skip
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
