@@ -246,7 +246,7 @@ class Disk:
             if not self._woken.wait_for(lambda: self._jobs or self._ending, IDLE):
                 return []
             if not self._ending and not self._urgent:
-                self._woken.wait_for(lambda: self._urgent or self._ending, pause)
+                self._woken.wait_for(lambda: self._urgent or self._ending or len(self._jobs) >= BATCH, pause)
             if not self._jobs:
                 return None
             batch = [self._jobs.popleft() for _ in range(min(BATCH, len(self._jobs)))]

@@ -17,8 +17,9 @@ from typing import Any
 
 from edge.policy.entry import Entry
 from edge.purge import Keys, Mark, Weight
+from edge.store.bodyfiles import is_file
 from edge.store.content import Stored
-from edge.store.disk import Disk
+from edge.store.disk import Disk, Loaded
 from edge.store.eviction import Slot
 from edge.store.finding import Finding
 from edge.store.generations import bucket_of
@@ -135,25 +136,31 @@ class LayeredStore:
         content = entry.content
         if not isinstance(content, Stored) or content.at_hand:
             return True
-        if content.recalling is None:
-            content.recalling = asyncio.ensure_future(self._recall(entry, content))
-        return await asyncio.shield(content.recalling)
-
-    async def _recall(self, entry: Entry, content: Stored) -> bool:
         shelf = content.shelf
         assert shelf is not None
+        if shelf.bodies is None:
+            return self._take_in(entry, content, None)
+        if not any(
+            is_file(ref.number) for ref in shelf.bodies.refs()
+        ):  # it lies beside the head: no need to wait
+            return self._take_in(entry, content, self.disk.load(shelf))
+        if content.recalling is None:
+            content.recalling = asyncio.ensure_future(self._recall(entry, content, shelf))
+        return await asyncio.shield(content.recalling)
+
+    async def _recall(self, entry: Entry, content: Stored, shelf: Shelf) -> bool:
         try:
-            loaded = None
-            if shelf.bodies is not None:
-                loaded = await self._in_thread(self.disk.load, shelf)
-            if loaded is None:
-                self.drop(entry)
-                return False
-            fill_in(content, loaded)
-            self.front.reweigh(entry)
-            return True
+            return self._take_in(entry, content, await self._in_thread(self.disk.load, shelf))
         finally:
             content.recalling = None
+
+    def _take_in(self, entry: Entry, content: Stored, loaded: Loaded | None) -> bool:
+        if loaded is None:
+            self.drop(entry)
+            return False
+        fill_in(content, loaded)
+        self.front.reweigh(entry)
+        return True
 
     async def _recall_piece(self, ref: Ref) -> bytes | None:
         data: bytes | None = await self._in_thread(self.disk.piece, ref)
