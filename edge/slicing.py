@@ -79,12 +79,15 @@ class Slicing:
         if answer.status == 206:
             return True
         size = _length(answer.fields)
-        if answer.status != 200 or size is None or not self._is_sliced(x, size):
+        if answer.status != 200 or size is None or must_be_whole(x, answer.fields):
             return False
         knows = knows_ranges(x.request.path, answer.fields, x.rules.slices)
-        return (
-            knows and _vouched(heard) and not self._is_forsaken(x.key) and not must_be_whole(x, answer.fields)
-        )
+        fetched = self._is_sliced(x, size) and knows and _vouched(heard) and not self._is_forsaken(x.key)
+        return fetched or self._is_kept_at_once(size)
+
+    def _is_kept_at_once(self, size: int) -> bool:
+        """Whether a large body is kept in parts though none of them could be fetched alone: on disk."""
+        return self.store.max_object < size <= self.store.largest
 
     async def take(
         self,
@@ -107,7 +110,8 @@ class Slicing:
             arrival(heard.answer.fields) if heard.answer.status == 206 else Arrival(Part(0, size - 1), size)
         )
         assert came is not None
-        entry = self._entry(flight, x, whole, fresh, about, size)
+        at_once = heard.answer.status == 200
+        entry = self._entry(flight, x, whole, fresh, about, size, at_once=at_once)
         if isinstance(entry, NotStored):
             return entry
         parts = entry.content
@@ -134,18 +138,32 @@ class Slicing:
         return None
 
     def _entry(
-        self, flight: Flight, x: Exchange, whole: Heard, fresh: Freshness, about: Entry | None, size: int
+        self,
+        flight: Flight,
+        x: Exchange,
+        whole: Heard,
+        fresh: Freshness,
+        about: Entry | None,
+        size: int,
+        *,
+        at_once: bool,
     ) -> Entry | NotStored:
-        """What has come a part of: `about` with newer fields (RFC 9111 §3.4), or an entry of its own."""
+        """What has come a part of: `about` with newer fields (RFC 9111 §3.4), or an entry of its own.
+
+        `at_once`: all of it comes.
+        """
         parts = None if about is None else about.content
         joins = isinstance(parts, Parts) and parts.size == size
         if about is not None and joins and same_version(about, whole.answer.fields):
             stored = next((each for each in self.store.get(x.key) if each.content is parts), None)
             return about if stored is None else self.intake.freshen(flight, x, stored, whole)
-        sliced = self._is_sliced(x, size)
+        knows = knows_ranges(x.request.path, whole.answer.fields, x.rules.slices)
+        sliced = self._is_sliced(x, size) and (knows or not at_once)
         completable = not self._is_forsaken(x.key)
         if size > self.store.max_object and not (sliced and completable and _vouched(whole)):
-            return NotStored.TOO_LARGE
+            if not (at_once and self._is_kept_at_once(size)):
+                return NotStored.TOO_LARGE
+            sliced = completable = False
         return self.intake.begin(flight, x, whole, fresh, Parts(size, sliced=sliced, completable=completable))
 
     def _is_sliced(self, x: Exchange, size: int) -> bool:

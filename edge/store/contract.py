@@ -21,6 +21,7 @@ class Store(Protocol):
 
     max_object: int  # bytes of a body that may be kept whole in memory
 
+    largest: int  # bytes of a body that may be kept at all, in parts if it is not kept whole
     on_mark: OnMark | None  # is told of purges that other workers heard of first
 
     @property

@@ -25,13 +25,15 @@ from edge.store.finding import Finding
 from edge.store.generations import bucket_of
 from edge.store.marks import Distrust
 from edge.store.memory import MemoryStore
-from edge.store.parts import Parts, Piece
+from edge.store.parts import Parts
 from edge.store.pending import Pending
+from edge.store.pieces import Pieces
 from edge.store.record import Ref
-from edge.store.shelf import TEMPLATE, WHOLE, Drop, Encode, Keep, Put, Shelf, Strike
+from edge.store.shelf import TEMPLATE, WHOLE, Drop, Encode, Put, Shelf, Strike
 from edge.store.shelving import bodies_at_hand, fill_in, shelf_of
 from edge.store.sweeping import SLICE, OnMark, Sweep
 
+SHARE = 8  # of the disk, that one body may have at most
 READERS = 4  # threads that wait for the disk
 
 
@@ -45,6 +47,7 @@ class LayeredStore:
         self.front = front
         self.disk = disk
         self.max_object = front.max_object
+        self.largest = disk.place.size // SHARE if disk.place.synced else front.max_object
         self.on_mark: OnMark | None = None
         self._number = disk.number
         self._serial = disk.serial
@@ -52,6 +55,7 @@ class LayeredStore:
         self._shared = disk.generations
         self._struck = 0 if self._shared is None else self._shared.struck
         self._pending = Pending()
+        self._pieces = Pieces(disk, self._pending)
         self._finding = Finding(disk.clocks, self._recall_piece)
         self._incomplete: set[str] = set()  # keys of which some variants only are in memory
         self._sweeping: set[asyncio.Task[None]] = set()
@@ -218,9 +222,10 @@ class LayeredStore:
         kept = self.front.keep(parts, first, data)
         if parts.whole is not None and entry is not None:
             self._whole(entry, parts.whole)
-        elif kept and parts.shelf is not None:
-            for begin, piece in missing:
-                self.disk.submit(Keep(parts.shelf, begin, piece, partial(self._tell_placed, parts, begin)))
+        elif parts.shelf is not None and parts.slot is not None:
+            for begin, data_of in missing:
+                self._pieces.keep(parts, parts.shelf, begin, data_of)
+        self._pending.listen()
         return kept
 
     def reweigh(self, entry: Entry) -> None:
@@ -270,17 +275,6 @@ class LayeredStore:
     def _submit_drop(self, entry: Entry, shelf: Shelf) -> None:
         if self.disk.submit(Drop(shelf, self._pending.settled(entry.key, shelf, None))):
             self._pending.add(entry.key, shelf, None)
-
-    def _tell_placed(self, parts: Parts, first: int, ref: Ref) -> None:
-        self._pending.later(partial(self._placed, parts, first, ref))
-
-    def _placed(self, parts: Parts, first: int, ref: Ref) -> None:
-        """A piece of `parts` lies on disk by now, and need not stay in memory."""
-        piece = parts.pieces.get(first)
-        if piece is not None:
-            piece.ref = ref
-        elif parts.whole is None:
-            parts.pieces[first] = Piece(first, None, ref)
 
     def _evicted(self, entry: Entry) -> None:
         """`entry` is not in memory any more."""

@@ -35,6 +35,7 @@ class MemoryStore:
     def __init__(self, budget: int, max_object: int) -> None:
         self.budget = budget
         self.max_object = min(max_object, budget)
+        self.largest = self.max_object
         self.size = 0
         self.evictions = 0
         self.reserved = 0
@@ -241,7 +242,7 @@ class MemoryStore:
     @staticmethod
     def _forget_piece(entry: Entry, piece: Piece) -> None:
         """`piece` of `entry` is not in memory any more; if it is on disk, it is read from there."""
-        if piece.ref is not None:
+        if piece.ref is not None or piece.coming is not None:
             piece.data, piece.slot = None, None
             return
         parts = entry.content

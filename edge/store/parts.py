@@ -24,15 +24,19 @@ Recall = Callable[["Ref"], Awaitable[bytes | None]]
 
 
 class Piece:
-    """Bytes of a body from `first` on: in memory, with a place in the store's queue, on disk, or both."""
+    """Bytes of a body from `first` on: in memory, with a place in the store's queue, on disk, or both.
 
-    __slots__ = ("data", "end", "first", "ref", "slot")
+    `coming` are those that are on their way to the disk.
+    """
+
+    __slots__ = ("coming", "data", "end", "first", "ref", "slot")
 
     def __init__(self, first: int, data: bytes | None, ref: Ref | None = None) -> None:
         assert data is not None or ref is not None
         self.first = first
         self.data = data
         self.ref = ref
+        self.coming: bytes | None = None
         self.slot: Slot | None = None
         self.end = first + (len(data) if data is not None else ref.size if ref is not None else 0)
 
@@ -80,8 +84,8 @@ class Parts:
         for slot in (piece.slot, self.slot):
             if slot is not None:
                 slot.use()
-        if piece.data is not None:
-            return piece.data
+        if piece.data is not None or piece.coming is not None:
+            return piece.data or piece.coming
         data = None if self.recall is None or piece.ref is None else await self.recall(piece.ref)
         if data is None and self.pieces.get(piece.first) is piece:
             del self.pieces[piece.first]

@@ -60,12 +60,12 @@ class Encode:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keep:
-    """Keep a piece of a body that is there in parts; `then` is told where it lies."""
+    """Keep a piece of a body that is there in parts; `then` is told where it lies, None if it does not."""
 
     shelf: Shelf
     first: int
     data: bytes
-    then: Callable[[Ref], None]
+    then: Callable[[Ref | None], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

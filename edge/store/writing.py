@@ -93,6 +93,8 @@ class Writing:
         """`job` is not done: tell who waits for its end."""
         if isinstance(job, Put | Drop):
             job.then()
+        elif isinstance(job, Keep):
+            job.then(None)
 
     def _put(self, revision: Revision, job: Put) -> None:
         shelf, content = job.shelf, job.entry.content
@@ -131,17 +133,20 @@ class Writing:
         before = None if id is None else revision.record(id)
         parts = None if before is None else before.bodies.parts
         end = job.first + len(job.data)
-        if id is None or before is None or parts is None:
+        overlaps = any(ref.first < end and job.first < ref.first + ref.size for ref in parts or ())
+        if (
+            id is None or before is None or parts is None or overlaps
+        ):  # it is gone, or another worker's is there
             self._forget(revision, job)
-            return
-        if any(ref.first < end and job.first < ref.first + ref.size for ref in parts):
-            self._forget(revision, job)  # another worker has kept it
+            self._told.append(lambda: job.then(None))
             return
         ref = self._placed(revision, job)[WHOLE]
         bodies = msgspec.structs.replace(before.bodies, parts=(*parts, ref))
         if revision.replace(id, msgspec.structs.replace(before, bodies=bodies)):
             self._changed(revision, job.shelf, id, bodies)
             self._told.append(lambda: job.then(ref))
+        else:
+            self._told.append(lambda: job.then(None))
 
     def _id(self, shelf: Shelf) -> int | None:
         return self._ids.get(shelf, shelf.id)

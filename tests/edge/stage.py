@@ -13,6 +13,7 @@ from edge.http.message import Answer, Fields, Line, Request
 from edge.pipeline import Pipeline
 from edge.policy.rules import SiteRules
 from edge.position import ALONE, Position
+from edge.store.layered import LayeredStore
 from edge.store.memory import MemoryStore
 from edge.transform.compress import Compressor
 from edge.upstream.contract import Standing
@@ -67,16 +68,18 @@ class Stage:
         clock: HandClock | None = None,
         origin: Origin | None = None,
         peers: Peers | None = None,
+        layered: LayeredStore | None = None,
     ) -> None:
+        """`layered` takes the place of `store`, which is its front then."""
         self.clock = clock or HandClock()
         self.origin = origin or Origin(script)
         self.rules = rules or SiteRules("shop", commerce_prefix="/commerce")
-        self.store = MemoryStore(budget, max_object)
+        self.store = MemoryStore(budget, max_object) if layered is None else layered.front
         self.tasks: set[asyncio.Task[None]] = set()
         self.position: Position = ALONE
         self.pipeline = Pipeline(
             sites=lambda host: self.rules if host.endswith("shop.test") else None,
-            store=self.store,
+            store=layered or self.store,
             upstream=self.origin,
             clock=self.clock,
             compress=Compressor(),
