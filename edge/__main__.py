@@ -7,37 +7,27 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable
-from importlib.metadata import version
-from pathlib import Path
 
-from aiohttp import web
-
-from edge.admin import admin_application
+from edge.admin import open_admin
 from edge.config import EdgeConfig
-from edge.identity import Identity, obtain
-from edge.listeners import AddressTaken, cannot_listen
-from edge.notation import Address
-from edge.problems import Refused
-from edge.running import Running
-from edge.tasks import every
-from edge.tls import BadCertificate
+from edge.listeners import AddressTaken
+from edge.running import Running, wait_for_restart
+from edge.supervisor import Command, Supervisor, supervised
 from edge.upstream.checks import Checks
-from edge.wiring import build
+from edge.wiring import build, identity_of
+from edge.workers.rooms import workers_of
 from geo.lookup import open_database
 
 log = logging.getLogger("tepi.edge")
 
-GRACE = 10.0  # seconds that requests under way have to finish
-LOG_FLUSH = 0.2
-TEND = 5.0
-HEAT = 300.0  # what was asked for in this time or the one before is hot
-TEND_PAGES = 1.0
-
 Reload = Callable[[], EdgeConfig]
 
 
-async def serve(config: EdgeConfig, *, reload: Reload | None) -> None:
-    """Runs a node until SIGTERM or SIGINT; SIGHUP takes what `reload` gives.
+async def serve(config: EdgeConfig, *, reload: Reload | None, worker: Command) -> None:
+    """Runs a node until SIGTERM or SIGINT; SIGHUP takes what `reload` gives. `worker` starts a worker.
+
+    A single worker needs no process beside it: nothing would be fanned out, and what starts this process
+    again when it dies (systemd, Docker) does for it what a supervisor does for several.
 
     Raises AddressTaken, BadCertificate, geo.lookup.BadDatabase, edge.identity.JoinRefused and
     edge.secrets.NoSecret where it can't run as it is told to.
@@ -46,79 +36,43 @@ async def serve(config: EdgeConfig, *, reload: Reload | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(config) as edge:
+    node: contextlib.AbstractAsyncContextManager[Running | Supervisor] = (
+        running(config) if workers_of(config) == 1 else supervised(config, worker)
+    )
+    async with node as edge:
         if reload is not None:
-            loop.add_signal_handler(signal.SIGHUP, lambda: edge.tasks.start(_reload(edge, reload)))
+            turn = asyncio.Lock()
+            loop.add_signal_handler(signal.SIGHUP, lambda: edge.tasks.start(_reload(edge, reload, turn)))
         await stop.wait()
         log.info("stopping")
 
 
 @contextlib.asynccontextmanager
 async def running(config: EdgeConfig) -> AsyncIterator[Running]:
-    """A node that listens within this context, and ends gracefully with it."""
+    """A node of one worker that listens within this context, and ends gracefully with it."""
     async with contextlib.AsyncExitStack() as stack:
         database = stack.enter_context(open_database(config.geo_database))
-        identity = await _identity(config)
-        edge = build(config, identity, database)
-        stack.push_async_callback(_stop, edge)
+        edge = build(config, await identity_of(config), database)
+        stack.push_async_callback(edge.stop)
         if edge.agent is not None:
             await edge.agent.restore(kept=edge.store.lasts)
             edge.tasks.start(edge.agent.run())
         await edge.vicinity.open(edge.tasks, edge.node.position)
         await edge.take(config)
-        edge.admin = await _open_admin(edge, stack)
-        for work in (
-            edge.listeners.sweep_forever(),
-            Checks(edge.backends).run(),
-            every(TEND, edge.backends.tend),
-            every(HEAT, edge.store.front.heat.turn),
-            every(TEND_PAGES, lambda: edge.tasks.start(edge.node.tend())),
-            every(LOG_FLUSH, lambda: edge.access_log.flush() if edge.access_log is not None else None),
-        ):
-            edge.tasks.start(work)
+        edge.admin = await open_admin(edge, config.admin, stack)
+        edge.begin(Checks(edge.backends))
         for scheme, address in edge.listeners.addresses():
             log.info("listening on %s://%s", scheme, address)
         yield edge
 
 
-async def _identity(config: EdgeConfig) -> Identity | None:
-    if config.control is None:
-        return None
-    return await obtain(Path(config.state), config.control.url, config.control.join_token, version("tepi"))
-
-
-async def _stop(edge: Running) -> None:
-    edge.front.draining = True
-    for lane in edge.lanes.values():
-        lane.close()
-    edge.relay.close_all()
-    await edge.listeners.stop(lambda: edge.front.under_way, GRACE)
-    await edge.vicinity.close()
-    await edge.tasks.end()
-    edge.backends.close()
-    edge.store.close()
-    if edge.access_log is not None:
-        edge.access_log.close()
-
-
-async def _reload(edge: Running, reload: Reload) -> None:
+async def _reload(edge: Running | Supervisor, reload: Reload, turn: asyncio.Lock) -> None:
     """A configuration that can't be taken leaves everything as it was."""
-    try:
-        await edge.take(await asyncio.to_thread(reload))
-        log.info("configuration reloaded")
-    except (Refused, AddressTaken, BadCertificate, OSError) as error:
-        log.error("configuration not reloaded: %s", error)
-
-
-async def _open_admin(edge: Running, stack: contextlib.AsyncExitStack) -> Address:
-    runner = web.AppRunner(admin_application(edge.node, edge.telemetry, edge.ready), access_log=None)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    wanted = edge.config.admin
-    try:
-        await web.TCPSite(runner, wanted.host, wanted.port).start()
-    except OSError as error:
-        raise AddressTaken(cannot_listen(wanted, error, "--admin")) from error
-    host, port = runner.addresses[0][:2]
-    log.info("admin listener on http://%s", Address(host, port))
-    return Address(host, port)
+    async with turn:
+        try:
+            config = await asyncio.to_thread(reload)
+            wait_for_restart(edge.config, config)
+            await edge.take(config)
+            log.info("configuration reloaded")
+        except (ValueError, AddressTaken, OSError) as error:
+            log.error("configuration not reloaded: %s", error)

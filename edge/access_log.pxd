@@ -19,5 +19,6 @@ cdef class AccessLog:
     cdef list _waiting
     cdef long _size
     cdef object _out
+    cdef object _turn
 
     cpdef again(self, object mould, str tail, str named, str client, double seconds)

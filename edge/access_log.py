@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import time
@@ -66,11 +67,21 @@ class AccessLog:
     _waiting: list[str]
     _size: cython.long
     _out: RawIOBase
+    _turn: int | None
 
     def __init__(
-        self, form: Literal["json", "combined"], file: str, wall: Callable[[], float], node: str
+        self,
+        form: Literal["json", "combined"],
+        file: str,
+        wall: Callable[[], float],
+        node: str,
+        turn: int | None = None,
     ) -> None:
-        """Opens `file`, or takes standard output where it is empty. Raises OSError."""
+        """Opens `file`, or takes standard output where it is empty. Raises OSError.
+
+        Where other processes write there too, they take turns by the lock of the open file `turn`.
+        """
+        self._turn = turn
         self._form = Json() if form == "json" else Combined()
         self._node = node
         self._file = file
@@ -110,11 +121,17 @@ class AccessLog:
         self._waiting.clear()
         self._size = 0
         left = memoryview(text.encode("utf-8", "backslashreplace"))
+        turn = self._turn
         try:
+            if turn is not None:
+                fcntl.lockf(turn, fcntl.LOCK_EX)
             while left and (written := self._out.write(left)):
                 left = left[written:]
         except OSError:
             return
+        finally:
+            if turn is not None:
+                fcntl.lockf(turn, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Writes what waits, for the last time."""

@@ -2,43 +2,80 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from edge.node import Node
+from edge.journal import Document
+from edge.listeners import AddressTaken, cannot_listen
+from edge.notation import Address
 from edge.problems import Refused
+
+log = logging.getLogger("tepi.edge")
 
 LARGEST_BODY = 64 * 1024
 PROBLEM = "application/problem+json"
 
 
-def admin_application(node: Node, metrics: Collector, ready: Callable[[], bool]) -> web.Application:
-    """GET /metrics, /healthz, /readyz; POST /purge, /explain."""
+class Operated(Protocol):
+    """What an operator may ask of a node. ValueError: refused, with the reason."""
+
+    async def purge(self, document: Document) -> dict[str, Any]:
+        """Carries out a purge, or tells what it would drop."""
+        ...
+
+    async def explain(self, document: Document) -> dict[str, Any]:
+        """What a request would meet."""
+        ...
+
+    async def metrics(self) -> Iterable[Metric]:
+        """Everything that is counted and measured."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether visitors should be sent here."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Families(Collector):
+    families: tuple[Metric, ...]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
+
+
+def of_process(metrics: Collector) -> CollectorRegistry:
+    """`metrics`, and what there is to know of the process that they are of."""
     registry = CollectorRegistry()
     registry.register(metrics)
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
+    return registry
+
+
+def admin_application(node: Operated) -> web.Application:
+    """GET /metrics, /healthz, /readyz; POST /purge, /explain."""
 
     async def show_metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        body = generate_latest(_Families(tuple(await node.metrics())))
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def alive(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def readiness(_: web.Request) -> web.Response:
-        fine = ready()
+        fine = node.ready()
         return web.Response(status=200 if fine else 503, text="ready\n" if fine else "not ready\n")
-
-    async def purge(body: dict[str, Any]) -> dict[str, Any]:
-        told = {**await node.forget(body), "dry_run": bool(body.get("dry_run"))}
-        closed = node.closed()
-        return told | ({"closed": closed} if closed else {})
 
     app = web.Application(client_max_size=LARGEST_BODY)
     app.add_routes(
@@ -46,11 +83,25 @@ def admin_application(node: Node, metrics: Collector, ready: Callable[[], bool])
             web.get("/metrics", show_metrics),
             web.get("/healthz", alive),
             web.get("/readyz", readiness),
-            web.post("/purge", _document(purge)),
+            web.post("/purge", _document(node.purge)),
             web.post("/explain", _document(node.explain)),
         ]
     )
     return app
+
+
+async def open_admin(node: Operated, wanted: Address, stack: contextlib.AsyncExitStack) -> Address:
+    """Listens on `wanted` for as long as `stack` stands; where. Raises AddressTaken."""
+    runner = web.AppRunner(admin_application(node), access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    try:
+        await web.TCPSite(runner, wanted.host, wanted.port).start()
+    except OSError as error:
+        raise AddressTaken(cannot_listen(wanted, error, "--admin")) from error
+    host, port = runner.addresses[0][:2]
+    log.info("admin listener on http://%s", Address(host, port))
+    return Address(host, port)
 
 
 def _document(

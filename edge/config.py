@@ -287,6 +287,15 @@ class EdgeConfig(Table):
     trusted_proxies: Annotated[tuple[Cidr, ...], Many] = Field(
         (), description="Networks whose X-Forwarded-* and Forwarded fields are believed."
     )
+    workers: int | None = Field(
+        None, ge=1, le=256, description="Processes that answer, under a supervisor; unset: one, and none."
+    )
+    drain_seconds: float = Field(
+        8.0,
+        ge=0,
+        le=86_400,
+        description="How long requests and WebSockets have to end when the node stops; then they are cut.",
+    )
     geo_database: str = Field("", description="An MMDB file; empty: the country database that comes along.")
     store: StoreTable = Field(StoreTable(), description="Where answers are kept.")
     http2: Http2Table = Field(Http2Table(), description="What is spoken beside HTTP/1.1.")

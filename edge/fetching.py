@@ -11,7 +11,7 @@ from typing import Any
 from edge.asking import Asking, as_it_is
 from edge.http.message import Answer, Request
 from edge.http.ranges import Part
-from edge.intake import Exchange, Heard, Intake, is_disguised, judged, own_of
+from edge.intake import Exchange, Heard, Intake, is_disguised, is_here, judged, own_of
 from edge.policy.classes import Page, is_for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, usable_on_error
@@ -31,7 +31,6 @@ from edge.position import Position
 from edge.proving import Approach, Proving, Verdict, unattended
 from edge.purge import Groups, Keys, Mark, PurgeLog
 from edge.slicing import Slicing
-from edge.store.content import Stored
 from edge.store.contract import Store
 from edge.store.fill import Cut
 from edge.store.sweeping import SLICE
@@ -76,6 +75,7 @@ class Fetching:
         self._intake = Intake(store, self.flights, self.log, self._share)
         self.slicing = Slicing(store, self.flights, self._intake, clock, self.asking.ask, self.go)
         self.proving = Proving(self, clock, store.max_object)
+        self.on_outdated: Callable[[Mark], Awaitable[None]] | None = None  # where others store the same
         self.trusted = 0  # entries of an older order must be revalidated before their next use
 
     def candidates(self, key: str) -> Sequence[Entry]:
@@ -199,7 +199,8 @@ class Fetching:
             self._shared.offer(entry, heard.timing.asked_at)
 
     async def invalidate(self, mark: Mark, at: Position | None = None) -> int:
-        """Refuse from now on what `mark` strikes, which is a purge `at` its place in the journal.
+        """Refuse from now on what `mark` strikes: a purge `at` its place in the journal, or else what
+        a visitor's request has outdated, of which the node's other workers are told.
 
         Returns how many entries that are, once a crash can't undo it.
         """
@@ -211,7 +212,10 @@ class Fetching:
         sweep = self._store.strike(mark, self._clock.monotonic())
         if not sweep.step(SLICE):
             self._on_background(sweep.finish())
-        return await sweep.hold()
+        found = await sweep.hold()
+        if at is None and self.on_outdated is not None:
+            await self.on_outdated(mark)
+        return found
 
     def _flight(self, key: FlightKey, x: Exchange, *, pinned: bool = False) -> Flight:
         order = self.log.begin()
@@ -393,8 +397,3 @@ class Fetching:
         flight.land(own)
         if not flight.owner_aboard:
             await close(own.answer.body)
-
-
-def is_here(entry: Entry) -> bool:
-    """Whether `entry`'s body does not depend on a fill that may yet fail: it is whole, or kept in parts."""
-    return entry.content.partial or (isinstance(entry.content, Stored) and entry.content.whole)

@@ -339,3 +339,8 @@ def own_of(x: Exchange, stale: Entry, heard: Heard, reason: NotStored) -> Own | 
         return None
     fields = dated(updated(stale.fields, end_to_end(heard.answer.fields)), heard.timing)
     return Own(Answer(stale.status, fields, content.identity), heard.origin, reason)
+
+
+def is_here(entry: Entry) -> bool:
+    """Whether `entry`'s body does not depend on a fill that may yet fail: it is whole, or kept in parts."""
+    return entry.content.partial or (isinstance(entry.content, Stored) and entry.content.whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from edge.wire.versions import Chooser, Stands, TakesOver
 
 BACKLOG = 2048
 SWEEP = 1.0  # seconds
+PARTING = 1.0  # seconds for last words to leave
 
 
 Handler = Callable[[Incoming, Connection], Awaitable[bool]]
@@ -122,6 +124,17 @@ class Listeners:
         self._handshake = handshake
         self._open: dict[Wanted, _Open] = {}
         self._left: list[Listener] = []
+        self._given: dict[Wanted, socket.socket] = {}
+
+    def give(self, wanted: Wanted, bound: socket.socket) -> None:
+        """`bound` is what to listen on where `wanted` is wanted, in place of a socket of our own."""
+        self._given[wanted] = bound
+
+    def take_back(self) -> None:
+        """Closes what was given and is not listened on."""
+        for bound in self._given.values():
+            bound.close()
+        self._given.clear()
 
     async def listen(self, wanted: Iterable[Wanted]) -> None:
         """Listens on exactly `wanted` from now on. Raises AddressTaken, having changed nothing."""
@@ -145,8 +158,8 @@ class Listeners:
         """Scheme and address of each listener, a port that was 0 as the one it became."""
         found = []
         for wanted, opened in self._open.items():
-            for socket in opened.server.sockets:
-                host, port = socket.getsockname()[:2]
+            for bound in opened.server.sockets:
+                host, port = bound.getsockname()[:2]
                 found.append(("https" if wanted.secure else "http", Address(host, port)))
         return found
 
@@ -163,21 +176,34 @@ class Listeners:
                 listener.sweep(loop.time())
             self._left = [listener for listener in self._left if listener.standing]
 
-    async def stop(self, under_way: Callable[[], int], seconds: float) -> None:
-        """Takes no connection more, ends idle ones, and waits for requests under way for `seconds`."""
+    async def stop(
+        self, under_way: Callable[[], int], seconds: float, last_words: Callable[[], None]
+    ) -> None:
+        """Takes no connection more, ends idle ones, and waits for what is under way for `seconds`.
+
+        Then `last_words` are said to whoever is left.
+        """
         for opened in self._open.values():
             opened.server.close()
+        if not await self._quiet(under_way, seconds):
+            last_words()
+            await self._quiet(under_way, PARTING)
+        for listener in self._listeners():
+            await listener.shutdown(0.1)
+
+    async def _quiet(self, under_way: Callable[[], int], seconds: float) -> bool:
+        """Whether nobody is left, within `seconds`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while loop.time() < until:
+        while True:
             for listener in self._listeners():
                 for connection in listener.standing:
                     connection.leave()
             if not under_way() and not self.count():
-                break
+                return True
+            if loop.time() >= until:
+                return False
             await asyncio.sleep(0.02)
-        for listener in self._listeners():
-            await listener.shutdown(0.1)
 
     def _listeners(self) -> list[Listener]:
         return [opened.listener for opened in self._open.values()] + self._left
@@ -185,14 +211,22 @@ class Listeners:
     async def _opened(self, wanted: Wanted) -> _Open:
         listener = self._make("https" if wanted.secure else "http")
         loop = asyncio.get_running_loop()
+        tls = self._tls if wanted.secure else None
+        patience = self._handshake if wanted.secure else None
+        given = self._given.pop(wanted, None)
+        if given is not None:
+            server = await loop.create_server(
+                listener, sock=given, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=patience
+            )
+            return _Open(server, listener)
         try:
             server = await loop.create_server(
                 listener,
                 wanted.address.host,
                 wanted.address.port,
                 backlog=BACKLOG,
-                ssl=self._tls if wanted.secure else None,
-                ssl_handshake_timeout=self._handshake if wanted.secure else None,
+                ssl=tls,
+                ssl_handshake_timeout=patience,
             )
         except OSError as error:
             flag = "listen_tls" if wanted.secure else "--listen"

@@ -71,7 +71,7 @@ class Node:
     `locate` says where an address is, `meet` is told of the fleet's nodes.
 
     `fetch_certificate` gets a certificate and its key from control; they are kept in `keys`, so that HTTPS
-    works when control is away.
+    works when control is away. A node that has but `keys` shows what somebody else fetched into them.
     """
 
     sites: Sites
@@ -163,7 +163,13 @@ class Node:
             return (await self.pipeline.weigh(body.purge())).as_json()
         return {"entries": await self.pipeline.purge(body.purge(), self.position)}
 
-    async def explain(self, document: Document) -> dict[str, object]:
+    async def purge(self, document: Document) -> dict[str, Any]:
+        """`forget` for who stands at this node: with the sites on which nobody will see it."""
+        told = {**await self.forget(document), "dry_run": bool(document.get("dry_run"))}
+        closed = self.closed()
+        return told | ({"closed": closed} if closed else {})
+
+    async def explain(self, document: Document) -> dict[str, Any]:
         """What a request would meet, without sending it. Raises ValueError."""
         body = _parsed(ExplainBody, document)
         request = replace(body.request(), client=self.locate(body.client))
@@ -208,24 +214,39 @@ class Node:
 
     async def _put_certificate(self, document: Document, *, new: bool) -> None:
         """Fetches the certificate that `document` names and shows it to its hosts; else the one kept."""
-        if self.keys is None or self.fetch_certificate is None:
+        if self.keys is None:
             return
         name, hosts = str(document["name"]), tuple(str(host) for host in document["hosts"])
-        pair = KeyPair(self.keys / f"{name}.cert.pem", self.keys / f"{name}.key.pem")
         problem: Exception | None = None
-        try:
-            material = await self.fetch_certificate(name)
-            self.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_private(pair.cert, material["certificate"].encode())
-            write_private(pair.key, material["key"].encode())
-        except (OSError, ValueError, KeyError) as error:
-            problem = error
+        if self.fetch_certificate is not None:
+            problem = await fetched(self.fetch_certificate, name, self.keys)
+        pair = kept_pair(self.keys, name)
         try:
             self.certificates.put(name, hosts, pair)
         except BadCertificate as error:
             raise ValueError(f"certificate {name}: {problem or error}") from error
         if problem is not None and new:
             raise ValueError(f"certificate {name}: {problem}; the one of before is still shown")
+
+
+def kept_pair(keys: Path, name: str) -> KeyPair:
+    """Where the certificate `name` is kept in the directory `keys`."""
+    return KeyPair(keys / f"{name}.cert.pem", keys / f"{name}.key.pem")
+
+
+async def fetched(fetch: FetchCertificate, name: str, keys: Path) -> Exception | None:
+    """Fetches the certificate `name` into the directory `keys`; what went wrong, if anything did."""
+    try:
+        _keep(kept_pair(keys, name), await fetch(name))
+    except (OSError, ValueError, KeyError) as error:
+        return error
+    return None
+
+
+def _keep(pair: KeyPair, material: Mapping[str, str]) -> None:
+    pair.cert.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(pair.cert, material["certificate"].encode())
+    write_private(pair.key, material["key"].encode())
 
 
 def _site(document: Document) -> Site:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -50,7 +50,7 @@ from edge.policy.reasons import (
 from edge.policy.rules import SiteRules
 from edge.policy.statuses import is_error
 from edge.position import Position
-from edge.purge import Purge, Weight
+from edge.purge import Mark, Purge, Weight
 from edge.purging import Purging
 from edge.refusals import failure, refusal
 from edge.ruling import Ruling, dressed
@@ -517,6 +517,14 @@ class Pipeline:
         """This node stands at `at` by a snapshot, which tells nothing of purges of before."""
         if self._shared is not None:
             self._shared.begin(at)
+
+    def on_outdated(self, told: Callable[[Mark], Awaitable[None]]) -> None:
+        """`told` is awaited before a client hears of what his unsafe request has outdated."""
+        self._fetching.on_outdated = told
+
+    async def strike(self, mark: Mark, at: Position) -> None:
+        """Refuse from now on what `mark` strikes, of which another worker has told `at` our position."""
+        await self._fetching.invalidate(mark, at)
 
     async def distrust(self) -> None:
         """Entries filled before now must be revalidated before their next use (after a snapshot)."""

@@ -127,8 +127,8 @@ class Telemetry(Collector):
         yield CounterMetricFamily(
             "tepi_edge_origin_received_bytes", "Body bytes from origins.", value=self._bytes_origin()
         )
-        yield from _families(GaugeMetricFamily, self._gauges())
-        yield from _families(CounterMetricFamily, self._counts())
+        yield from measured(self._gauges())
+        yield from counted(self._counts())
 
     def _without_rules(self) -> Iterable[tuple[tuple[str, str, int], Series]]:
         sums: dict[tuple[str, str, int], Series] = {}
@@ -143,6 +143,16 @@ class Telemetry(Collector):
             for rule in rules:
                 found[site, rule] += series.requests
         return found
+
+
+def measured(figures: Iterable[Gauge]) -> Iterable[Metric]:
+    """`figures` as families of gauges."""
+    return _families(GaugeMetricFamily, figures)
+
+
+def counted(figures: Iterable[Gauge]) -> Iterable[Metric]:
+    """`figures` as families of counters."""
+    return _families(CounterMetricFamily, figures)
 
 
 def _families(

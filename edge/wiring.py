@@ -13,19 +13,20 @@ from typing import Any
 
 import aiohttp
 
-from edge.agent import Agent
+from edge.agent import Agent, Applies
+from edge.berth import ALONE, Berth
 from edge.checkpoint import Checkpoint
 from edge.config import EdgeConfig
 from edge.front import IDENTITY, Front
 from edge.guard.gate import Gate
 from edge.http.message import Client
-from edge.identity import Identity
+from edge.identity import Identity, obtain
 from edge.ids import Ids
 from edge.journal import Reader
 from edge.lane import MEMOS, Lane, Place
 from edge.listeners import Listener, Listeners
 from edge.memo import Memos
-from edge.node import Node
+from edge.node import FetchCertificate, Node
 from edge.pipeline import Pipeline
 from edge.policy.paths import covers
 from edge.relay import Relay
@@ -53,14 +54,17 @@ class SystemClock:
     monotonic = staticmethod(time.monotonic)
 
 
-def build(config: EdgeConfig, identity: Identity | None, database: Database) -> Running:
-    """A node that does not listen yet."""
+def build(
+    config: EdgeConfig, identity: Identity | None, database: Database, berth: Berth | None = None
+) -> Running:
+    """A node, or the worker of one that has this `berth`, that does not listen yet."""
     clock, tasks = SystemClock(), Tasks()
     sites = Sites(config.sites)
     backends = Backends(sites, _mutual(identity))
     origins = Origins(backends, clock.monotonic)
-    store = open_store(config.store, clock)
-    vicinity = Vicinity(config, identity, clock)
+    seat = ALONE if berth is None else berth.seat
+    store = open_store(seat.share(config.store), clock, seat.crew)
+    vicinity = Vicinity(config, identity, clock, workers=seat.workers(), own=seat.index)
     pipeline = Pipeline(
         sites=sites.rules,
         store=store,
@@ -79,9 +83,6 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
     found = partial(_found, database)
     certificates = Certificates(HTTP2 if config.http2.enabled else HTTP1)
     node = Node(sites, pipeline, certificates, lambda: edge.figures(), locate=found)
-    if identity is not None and config.control is not None:
-        node.fetch_certificate = _certificates_from(config.control.url, identity)
-        node.keys = Path(config.state) / "certificates"
     relay = Relay(sites, backends, IDENTITY, lambda: secrets.token_bytes(4))
     gate, new_id = Gate(config, clock.monotonic), Ids(secrets.token_hex(6))
     lanes = {scheme: Lane(store.front, gate, new_id, MEMOS) for scheme in ("http", "https")}
@@ -103,8 +104,11 @@ def build(config: EdgeConfig, identity: Identity | None, database: Database) -> 
     edge = Running(config, node, front, listeners, telemetry, relay, backends, store, tasks, lanes, vicinity)
     vicinity.let_in(pipeline.handle, edge.log_only, store.front, new_id)
     node.meet = vicinity.meet
+    if berth is not None:
+        edge.in_step, edge.log_turn = berth.in_step, berth.log_turn
+        pipeline.on_outdated(berth.outdated)
     if identity is not None and config.control is not None:
-        edge.agent = _agent(config, identity, node, clock)
+        _obey(edge, config.control.url, identity, None if berth else clock)
     return edge
 
 
@@ -128,7 +132,29 @@ def _listeners(
     return Listeners(make, certificates.context, config.limits.head_timeout)
 
 
-def _agent(config: EdgeConfig, identity: Identity, node: Node, clock: SystemClock) -> Agent:
+def _obey(edge: Running, url: str, identity: Identity, clock: SystemClock | None) -> None:
+    """Lets `edge` do what control says; by a line of its own, unless it has a supervisor (no `clock`)."""
+    edge.node.keys = keys_of(edge.config)
+    if clock is not None:
+        edge.node.fetch_certificate = certificates_from(url, identity)
+        edge.agent = agent = agent_of(edge.config, identity, edge.node, clock)
+        edge.in_step = lambda: agent.ready
+
+
+async def identity_of(config: EdgeConfig) -> Identity | None:
+    """Who a node that obeys control is to it; joins if need be. Raises JoinRefused, NoSecret."""
+    if config.control is None:
+        return None
+    return await obtain(Path(config.state), config.control.url, config.control.join_token, version("tepi"))
+
+
+def keys_of(config: EdgeConfig) -> Path:
+    """Where a node that obeys control keeps its sites' certificates."""
+    return Path(config.state) / "certificates"
+
+
+def agent_of(config: EdgeConfig, identity: Identity, node: Applies, clock: SystemClock) -> Agent:
+    """The line to control of `node`."""
     assert config.control is not None
     return Agent(
         url=config.control.url,
@@ -181,7 +207,8 @@ def _found(database: Database, address: str) -> Client:
     return Client(address, country=location.country, asn=location.asn)
 
 
-def _certificates_from(url: str, identity: Identity) -> Callable[[str], Any]:
+def certificates_from(url: str, identity: Identity) -> FetchCertificate:
+    """How control hands out certificates with their keys."""
     context = identity.client_context()
 
     async def fetch(name: str) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ FLAGS = {
     "admin": "--admin",
     "tls.cert": "--cert",
     "tls.key": "--key",
+    "workers": "--workers",
 }
+# how a worker is started; -P: from what is installed, whatever lies in the working directory
+WORKER = (sys.executable, "-P", "-m", "control.cli.worker")
 
 
 @click.command("edge")
@@ -38,22 +42,26 @@ FLAGS = {
 @click.option("--cert", metavar="FILE", help="PEM file: certificate and chain.")
 @click.option("--key", metavar="FILE", help="PEM file: the certificate's key.")
 @click.option("--share-set-cookie", is_flag=True, help="Store answers that set cookies, cookies and all.")
+@click.option("--workers", type=int, metavar="N", help="How many processes answer [default: 1].")
 @click.option("--access-log", type=click.Choice(["json", "combined", "off"]), help="The access log's form.")
 def command(
     path: Path | None, origin: str | None, listen: str | None, admin: str | None, cert: str | None,
-    key: str | None, share_set_cookie: bool, access_log: str | None,
+    key: str | None, share_set_cookie: bool, workers: int | None, access_log: str | None,
 ) -> None:  # fmt: skip
     """Runs one edge node: --origin and --listen, or --config. SIGHUP reloads the file."""
     with stops_with_a_sentence():
         try:
             if path is not None:
-                if any((origin, listen, admin, cert, key, share_set_cookie, access_log)):
+                if workers is not None or any(
+                    (origin, listen, admin, cert, key, share_set_cookie, access_log)
+                ):
                     raise click.UsageError("--config says it all: leave the other options out")
                 config = load_edge(path)
             else:
-                config = bare(origin, listen, admin, cert, key, share_set_cookie, access_log)
+                config = bare(origin, listen, admin, cert, key, share_set_cookie, access_log, workers)
             logging_to_stderr(logging.INFO)
-            uvloop.run(serve(config, reload=None if path is None else lambda: load_edge(path)))
+            reload = None if path is None else lambda: load_edge(path)
+            uvloop.run(serve(config, reload=reload, worker=WORKER))
         except (AddressTaken, BadCertificate) as error:
             click.echo(f"tepi: {error}", err=True)
             raise SystemExit(CONFIGURATION) from None
@@ -67,6 +75,7 @@ def bare(
     key: str | None,
     share_set_cookie: bool,
     access_log: str | None,
+    workers: int | None = None,
 ) -> EdgeConfig:
     """A node with one site that takes every host. Raises Refused, UsageError."""
     if not origin or not listen:
@@ -91,6 +100,8 @@ def bare(
         document["tls"] = {"cert": cert, "key": key}
     if admin:
         document["admin"] = admin
+    if workers is not None:
+        document["workers"] = workers
     if access_log:
         document["log"] = {"access": access_log}
     try:

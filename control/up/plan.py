@@ -142,6 +142,8 @@ class Plan:
                 "listen_tls": [f"{edge.address}:{self.ports.https}"],
                 "admin": f"{edge.address}:{self.ports.edge_admin}",
                 "state": str(self.directory / edge.name),
+                "workers": 1,
+                "drain_seconds": 1,
             },
             control=self._join(edge.name),
         )

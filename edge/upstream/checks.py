@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
 from edge.config import Site
 from edge.upstream.backends import Backend, Backends
@@ -15,9 +16,19 @@ log = logging.getLogger("tepi.edge.health")
 
 
 class Checks:
-    """Checks every origin whose site wants it, each at its own interval, until cancelled."""
+    """Checks every origin whose site wants it, each at its own interval, until cancelled.
 
-    def __init__(self, backends: Backends, tick: float = 0.25) -> None:
+    It pauses while it is not `due`: then somebody else checks the same origins.
+    """
+
+    def __init__(
+        self,
+        backends: Backends,
+        tick: float = 0.25,
+        on_checked: Callable[[Site, Backend], None] | None = None,
+    ) -> None:
+        self.due = True
+        self._on_checked = on_checked
         self._backends = backends
         self._tick = tick
         self._due: dict[tuple[str, str, str], float] = {}
@@ -27,7 +38,8 @@ class Checks:
         """Never returns; a cancelled one leaves no check behind."""
         try:
             while True:
-                self._start_due(asyncio.get_running_loop().time())
+                if self.due:
+                    self._start_due(asyncio.get_running_loop().time())
                 await asyncio.sleep(self._tick)
         finally:
             for task in self._running:
@@ -46,9 +58,14 @@ class Checks:
         for key, (site, backend) in wanted.items():
             if self._due[key] <= now:
                 self._due[key] = now + site.health.interval
-                task = asyncio.create_task(_check(site, backend), name=f"check {backend.url}")
+                task = asyncio.create_task(self._check(site, backend), name=f"check {backend.url}")
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
+
+    async def _check(self, site: Site, backend: Backend) -> None:
+        await _check(site, backend)
+        if self._on_checked is not None:
+            self._on_checked(site, backend)
 
 
 async def _check(site: Site, backend: Backend) -> None:

@@ -47,6 +47,18 @@ class OriginHealth:
         self._ejections = 0
         self._until = 0.0
 
+    @property
+    def down(self) -> bool:
+        """What regular checks found."""
+        return self._down
+
+    def judged(self, down: bool) -> None:
+        """Regular checks that somebody else made found this."""
+        self._good_checks = self._bad_checks = 0
+        if self._down and not down:
+            self.answered()
+        self._down = down
+
     def checked(self, good: bool) -> None:
         """A regular check ended."""
         if good:

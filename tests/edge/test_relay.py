@@ -93,7 +93,7 @@ async def test_a_node_that_ends_tells_both_sides_that_it_goes_away() -> None:
         codes.append(socket.close_code)
 
     async with shop(wait) as url:
-        async with node(url) as edge:
+        async with node(url, drain_seconds=0.1) as edge:
             talking = chat(edge)
             socket = await talking.__aenter__()
         message = await socket.receive(timeout=5)

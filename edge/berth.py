@@ -1,0 +1,64 @@
+"""Where a process stands in its node: alone, or one of several workers under a supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.purge import Mark
+from edge.storage import StoreTable
+from edge.store.opening import Crew
+from edge.upstream.tiers import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Which of a node's workers this one is: its number, from 0, of how many.
+
+    `directory` is the workers' own, for as long as the node runs; empty where there is but one. `together`:
+    they have one store, else each has one of its own.
+    """
+
+    index: int = 0
+    count: int = 1
+    directory: str = ""
+    together: bool = True
+
+    @property
+    def crew(self) -> Crew | None:
+        """With whom it stores."""
+        if self.count == 1 or not self.together:
+            return None
+        return Crew(self.count, Path(self.directory) / "store")
+
+    def share(self, table: StoreTable) -> StoreTable:
+        """What this worker has of the store that is configured for the node."""
+        if self.together:
+            return table
+        memory = table.memory // self.count
+        return table.model_copy(update={"memory": memory, "max_object": min(table.max_object, memory)})
+
+    def workers(self) -> tuple[Worker, ...]:
+        """All of the node's, where there are several, and where the others can speak to them."""
+        if self.count == 1:
+            return ()
+        where = Path(self.directory)
+        return tuple(Worker(number, str(where / f"{number}.sock")) for number in range(self.count))
+
+
+ALONE = Seat()
+
+
+@dataclass(frozen=True, slots=True)
+class Berth:
+    """What a worker has of its node: a seat, and ways to the others.
+
+    `in_step` is whether the node is; `outdated` returns once all others refuse what a mark strikes.
+    `log_turn` is the open file whose lock says whose turn it is to write to the access log.
+    """
+
+    seat: Seat
+    in_step: Callable[[], bool]
+    outdated: Callable[[Mark], Awaitable[None]]
+    log_turn: int | None = None
