@@ -19,7 +19,9 @@ from edge.store.memory import MemoryStore
 from edge.store.record import Clocks
 from edge.telemetry import Gauge
 
-FRONTS = 0.25  # of the node's memory, for what its workers have at hand each for himself
+# Of the node's memory, what its workers have at hand each for himself: up to half of it, where two of the
+# largest objects would not fit otherwise.
+FRONTS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def open_store(table: StoreTable, clock: Clock, crew: Crew | None = None) -> Sto
         return MemoryStore(table.memory, table.max_object)
     memory, shared = table.memory, crew is not None and crew.size > 1
     if crew is not None and shared:
-        memory = max(int(memory * FRONTS) // crew.size, min(4 * table.max_object, memory // 4))
+        memory = max(int(memory * FRONTS), min(2 * table.max_object * crew.size, memory // 2)) // crew.size
     if table.directory:
         directory = Path(table.directory)
         _check(directory)
@@ -48,7 +50,7 @@ def open_store(table: StoreTable, clock: Clock, crew: Crew | None = None) -> Sto
         assert crew is not None
         directory = crew.scratch
         place = Place(
-            directory, int(table.memory * (1 - FRONTS)), table.disk_low, synced=False, shared=shared
+            directory, table.memory - memory * crew.size, table.disk_low, synced=False, shared=shared
         )
     front = MemoryStore(memory, table.max_object)
     try:

@@ -14,7 +14,6 @@ from pathlib import Path
 from edge.berth import Seat
 from edge.config import EdgeConfig
 from edge.storage import SMALLEST
-from edge.store.opening import FRONTS
 
 log = logging.getLogger("tepi.edge.workers")
 
@@ -35,14 +34,14 @@ def seat_of(config: EdgeConfig, directory: Path) -> Seat:
     """
     table, count = config.store, workers_of(config)
     room = shutil.disk_usage(directory).free if directory.is_relative_to(MEMORY) else 0
-    together = bool(table.directory) or SMALLEST <= table.memory * (1 - FRONTS) <= room
+    together = bool(table.directory) or (table.memory // 2 >= SMALLEST and table.memory <= room)
     if not together:
         log.warning(
             "each of %d workers has a store of its own, which costs hits: for one that they share,"
             " store.memory (%d bytes) must be %d or more and fit into %s, or store.directory must be set",
             count,
             table.memory,
-            int(SMALLEST / (1 - FRONTS)),
+            2 * SMALLEST,
             MEMORY,
         )
     return Seat(0, count, str(directory), together)
