@@ -28,7 +28,7 @@ from rich.table import Table
 from bench.load import machine
 from bench.load.contest import BROWSER, PATH, Contender, run, start
 from bench.load.processes import cores, pinned
-from bench.load.servers import Asked, interpreted, nginx, origin, tepi, varnish
+from bench.load.servers import Asked, interpreted, nginx, on_disk, origin, tepi, varnish
 from bench.load.warm import warm
 from bench.load.works import HIT, WORKS, Work
 
@@ -66,7 +66,7 @@ def compare(work: Work, rounds: int, seconds: int) -> Iterator[Row]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tepi-bench-")))
         directory.chmod(0o755)
         upstream, asked = stack.enter_context(origin(directory))
-        ours = tepi if work.compiled else interpreted
+        ours = on_disk if work.disk else tepi if work.compiled else interpreted
         makes = [ours, *(PEERS[peer] for peer in work.asked)]
         first, *peers = contenders = start(makes, directory, upstream, stack)
         _prepare(work, contenders, directory)
@@ -150,7 +150,7 @@ def show(rows: list[Row], here: dict[str, object]) -> None:
             f"{1e6 / row.ours:,.0f}" if row.unit == "CPU µs" else "", f"{row.ratio:.2f}",
             f"{'≤' if row.at_most else '≥'} {row.asked:.1f}", "" if row.met else "short",
         )  # fmt: skip
-    console = Console()
+    console = Console(width=max(110, Console().width))
     console.print(table)
     for name, value in here.items():
         console.print(f"{name.replace('_', ' ')}: {value}", style="dim", highlight=False)

@@ -22,6 +22,7 @@ from tests.support.tools import find
 
 BODY = PICTURE
 MEMORY = 1024 * 1024 * 1024
+IN_MEMORY = f"memory = {MEMORY}\nmax_object = {128 * 1024 * 1024}"
 LEVEL = 5  # of Brotli, at both
 HOUSE = Path(__file__).resolve().parents[2]
 
@@ -65,7 +66,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def tepi(directory: Path, upstream: int) -> Server:
+def tepi(directory: Path, upstream: int, store: str = IN_MEMORY) -> Server:
     """A node with one site, from a file as an operator writes it."""
     port, secure = free_port(), free_port()
     pair = Authority.make(directory).issue("bench", HOST)
@@ -78,8 +79,7 @@ admin = "{HOST}:{free_port()}"
 cert = {json.dumps(str(pair.cert))}
 key = {json.dumps(str(pair.key))}
 [store]
-memory = {MEMORY}
-max_object = {128 * 1024 * 1024}
+{store}
 [log]
 access = "json"
 file = {json.dumps(str(directory / "access.log"))}
@@ -90,6 +90,12 @@ origins = [{{ url = "http://{HOST}:{upstream}" }}]
 """)
     command = [sys.executable, "-m", "control.cli", "edge", "--config", str(file)]
     return Server("Tepi", version("tepi"), port, (command,), secure)
+
+
+def on_disk(directory: Path, upstream: int) -> Server:
+    """The same with a store on disk, and too little memory before it for what is large."""
+    store = f'memory = "8MiB"\nmax_object = "2MiB"\ndirectory = {json.dumps(str(directory / "store"))}'
+    return tepi(directory, upstream, store)
 
 
 def interpreted(directory: Path, upstream: int) -> Server:

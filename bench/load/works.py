@@ -9,14 +9,15 @@ from bench.load.contest import BROWSER, CONNECTIONS, Load, visitors
 
 URLS = 100_000
 SKEW = 0.9
+FILMS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """One row: a load, and by peer how many times its requests per CPU-second Tepi must do.
 
-    `compiled`, or else the sources alone. `warm` requests prepare each server for hits; with `misses` every
-    request goes to the origin.
+    `compiled`, or else the sources alone; `disk`: Tepi's store is on disk, little memory before it. `warm`
+    requests prepare each server for hits; with `misses` every request goes to the origin.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Work:
     load: Load
     asked: Mapping[str, float]
     compiled: bool = True
+    disk: bool = False
     warm: tuple[str, ...] = ()
     misses: bool = False
 
@@ -55,6 +57,23 @@ function request()
     if sums[middle] < drawn then low = middle + 1 else high = middle end
   end
   return before[turn] .. low .. after[turn]
+end
+"""
+
+
+def in_turn(kind: str, count: int) -> str:
+    """So many URLs in turn: more than a small memory holds."""
+    return f"""
+local heads = {{}}
+local turn = 0
+function init()
+  for number = 1, {count} do
+    heads[number] = wrk.format("GET", "/{kind}/" .. number)
+  end
+end
+function request()
+  turn = turn % {count} + 1
+  return heads[turn]
 end
 """
 
@@ -93,9 +112,10 @@ WORKS = (
         f"hit, {URLS:,} URLs, Zipf {SKEW}",
         Load(zipf(URLS, SKEW)),
         {"nginx": 1.3},
-        warm=tuple(f"/picture/{number}" for number in range(1, URLS + 1)),
+        warm=tuple(f"/picture/{number}" for number in range(1, URLS + 1)) * 2,  # the lane's memos, too
     ),
     Work("1m", "hit, 1 MiB, from memory", Load(visitors("/film1"), 8), {"nginx": 1.0}),
+    Work("1m-disk", "hit, 1 MiB, from disk", Load(in_turn("film1", FILMS), 8), {"nginx": 1.0}, disk=True),
     Work("100m", "hit, 100 MiB, from memory", Load(visitors("/film100"), 2), {"nginx": 1.0}),
     Work("304", "304 hit", Load(visitors(), fields=only(("If-None-Match", '"one"'))), {"nginx": 1.5}),
     Work(

@@ -11,7 +11,7 @@ from bench.load.processes import cpu_seconds, family
 
 def test_every_benchmark_asks_a_question() -> None:
     known = questions()
-    assert {"hits", "speed", "dns"} <= set(known)
+    assert {"hits", "speed", "growth", "dns"} <= set(known)
     assert [name for name, question in known.items() if not question.endswith("?")] == []
 
 
