@@ -73,8 +73,7 @@ async def _nodes(names: Sequence[str], url: str) -> AsyncIterator[tuple[int, lis
         for name in names:
             file = Path(directory) / f"{name}.toml"
             file.write_text(_configuration(name, ports, authority, url))
-            command = [sys.executable, "-m", "control.cli", "edge", "--config", str(file)]
-            running.append(subprocess.Popen(pinned(cores()[0], command), stderr=subprocess.DEVNULL))
+            running.append(_started(file))
         try:
             for port, _ in ports.values():
                 await _up(port)
@@ -84,6 +83,11 @@ async def _nodes(names: Sequence[str], url: str) -> AsyncIterator[tuple[int, lis
                 each.terminate()
             for each in running:
                 each.wait(GRACE)
+
+
+def _started(file: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "control.cli", "edge", "--config", str(file)]
+    return subprocess.Popen(pinned(cores()[0], command), stderr=subprocess.DEVNULL)
 
 
 async def _up(port: int) -> None:

@@ -20,6 +20,8 @@ from edge.policy.passing import is_passed_on
 from edge.policy.paths import covers
 from edge.policy.standins import without_secrets
 from edge.policy.surrogate import CAPABLE, obeyed, wanted_by
+from edge.position import Position
+from edge.purge import Mark
 from edge.store.shared import SharedStore
 from edge.upstream.collapse import close
 from edge.upstream.contract import Standing, Upstream
@@ -93,6 +95,16 @@ class Asking:
     def origins_of(self, x: Exchange) -> Sequence[Standing]:
         """The origins that answer for what `x` asks, as they stand; the visitor's URL may be rewritten."""
         return self.upstream.standing(x.rules.name, ruled(x.asked, x).path)
+
+    def struck(self, mark: Mark, at: Position | None, here: Position) -> None:
+        """`mark` has struck at this node, which stands `here`: what others have may be older than that.
+
+        `at` is where in the journal it stands, if it is a purge.
+        """
+        if self.shared is not None:
+            self.shared.struck(mark, at or here)
+        if self.hopping is not None and (at is None or here.reaches(at)):  # the journal tells others not
+            self.hopping.outdated.record(mark, self.clock.monotonic())
 
     def before_the_origin(self, x: Exchange) -> list[str]:
         """Who would be asked before an origin for what `x` wants, in words."""

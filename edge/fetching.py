@@ -205,8 +205,7 @@ class Fetching:
         Returns how many entries that are, once a crash can't undo it.
         """
         self.log.record(mark)
-        if self._shared is not None:
-            self._shared.struck(mark, at or self._position())
+        self.asking.struck(mark, at, self._position())
         for entry in self.flights.struck(mark):
             self.flights.leave(entry)
         sweep = self._store.strike(mark, self._clock.monotonic())
@@ -218,8 +217,8 @@ class Fetching:
         return found
 
     def _flight(self, key: FlightKey, x: Exchange, *, pinned: bool = False) -> Flight:
-        order = self.log.begin()
-        return Flight(key, order, x.needs or self._position(), self._store.number, pinned=pinned)
+        at = (x.needs and x.needs.position) or self._position()
+        return Flight(key, self.log.begin(), at, self._store.number, pinned=pinned)
 
     def _flight_key(self, x: Exchange, part: Part | None = None) -> FlightKey:
         """The key, the variant if what is stored tells on what it depends, and where a part begins.
@@ -230,7 +229,7 @@ class Fetching:
         listed = tuple(name for name, _ in stored[-1].selection) if stored else ()
         variant = select(listed, x.request.fields) if listed else ()
         if x.needs is not None:
-            variant = (*variant, ("tepi-position", f"{x.needs.number} {x.needs.lineage}"))
+            variant = (*variant, ("tepi-position", x.needs.word()))
         return x.key, variant if part is None else (*variant, ("range", str(part.first)))
 
     async def _fly(
@@ -361,7 +360,7 @@ class Fetching:
         """Why `stale` may stand in for an error, or None; `reachable`: the origin answered with it."""
         if stale.order < self.trusted or lack(x.request, stale) is not None:
             return None
-        if x.needs is not None and not stale.position.reaches(x.needs):
+        if x.needs is not None and not x.needs.are_met_by(stale):
             return None
         wished = request_directives(x.request).stale_if_error
         return usable_on_error(stale.freshness, now, reachable=reachable, wished=wished)

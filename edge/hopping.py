@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Self
 
@@ -15,6 +15,7 @@ from edge.http.message import Answer, Request
 from edge.http.passing import FAILURE, POSITION, TTL, hop_lines, position_in, position_line, ttl_in
 from edge.http.ranges import content_range
 from edge.intake import Exchange
+from edge.outdated import Outdated
 from edge.policy.freshness import Timing, response_date
 from edge.policy.keying import variant_of
 from edge.policy.partial import strong_validator
@@ -56,6 +57,7 @@ class Hopping:
     position: Callable[[], Position]
     timeouts: Callable[[str], Timeouts]
     identity: str
+    outdated: Outdated = field(default_factory=Outdated)
 
     async def ask(self, x: Exchange, request: Request, origin: Ask) -> Passed | None:
         """The answer of the fleet to `request`; None where the origin itself is to be asked.
@@ -64,7 +66,7 @@ class Hopping:
         waited in vain for the origin for as long as anybody may.
         """
         for to in self.peers.route(x.key, x.rules.shield, x.asked.asker):
-            needed = x.needs or self.position()
+            needed = (x.needs and x.needs.position) or self.position()
             try:
                 answer = await self._ask(x, request, to, needed)
             except Unreliable as error:
@@ -83,6 +85,12 @@ class Hopping:
             near = to.tier is not Tier.SHIELD
             return Passed(self._mended(answer, request, to, origin), expires, near)
         return None
+
+    def _ago(self, x: Exchange) -> float | None:
+        """The seconds since which an answer for `x` must be."""
+        own, asked = self.outdated.since(x.key, x.rules.name), None if x.needs is None else x.needs.since
+        moments = [moment for moment in (own, asked) if moment is not None]
+        return max(0.0, self.clock.monotonic() - max(moments)) if moments else None
 
     def would_ask(self, x: Exchange) -> list[str]:
         """Whom `x` would be passed on to, one after another where one does not answer."""
@@ -105,7 +113,8 @@ class Hopping:
     async def _ask(self, x: Exchange, request: Request, to: Next, needed: Position) -> Answer:
         variant = variant_of(x.asked, x.rules.key)
         sent = towards_peer(replace(request, query=x.asked.query), self.identity)
-        lines = hop_lines(x.asked, self.peers.fleet.name, to.tier, inner=to.inner, variant=variant)
+        name, ago = self.peers.fleet.name, self._ago(x)
+        lines = hop_lines(x.asked, name, to.tier, inner=to.inner, variant=variant, ago=ago)
         sent = replace(sent, fields=sent.fields.plus(("Host", x.asked.host), *lines, position_line(needed)))
         answer = await self.peers.ask(to, sent, self.timeouts(x.rules.name))
         reached = position_in(answer.fields)

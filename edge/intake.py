@@ -12,6 +12,7 @@ from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, dated
 from edge.policy.keying import VARIANT
 from edge.policy.lookup import could_answer
+from edge.policy.needs import Needs
 from edge.policy.pages import is_page, ungiven
 from edge.policy.partial import arrival, as_whole, divisible, same_version, validator
 from edge.policy.reasons import NotStored
@@ -19,7 +20,6 @@ from edge.policy.rules import SiteRules
 from edge.policy.storing import COOKIES, judge, left_out, make_entry
 from edge.policy.surrogate import esi_because
 from edge.policy.validation import confirmed_by_head, updated
-from edge.position import Position
 from edge.purge import PurgeLog
 from edge.store.content import Stored
 from edge.store.contract import Store
@@ -55,7 +55,7 @@ class Exchange:
     """One request on its way through the edge, as the cache sees it (`keyed`). `started` is monotonic.
 
     `asked` is the request as the visitor sent it; `within` tells what page it is for, if it is a fragment.
-    `needs` is where in the journal a node stands that asks for him, if this one is not there yet.
+    `needs` tells how new an answer must be for the node that asks for him.
     """
 
     request: Request
@@ -65,7 +65,7 @@ class Exchange:
     kind: Class
     asked: Request
     within: Within | None = None
-    needs: Position | None = None
+    needs: Needs | None = None
 
     @property
     def group(self) -> str:

@@ -36,6 +36,7 @@ from edge.policy.hints import early_hints, hinted
 from edge.policy.key import host_name, key_of
 from edge.policy.keying import keyed
 from edge.policy.lookup import lookup
+from edge.policy.needs import Needs, needs
 from edge.policy.partial import Lack
 from edge.policy.reasons import (
     FORWARDED,
@@ -137,16 +138,18 @@ class Pipeline:
         Without a position it is no answer of an origin, and who asks goes on without this node.
         """
         here = self._position()
-        needs = None if here.reaches(asker.position) else asker.position
+        since = None if asker.ago is None else started - asker.ago
+        needed = needs(here, asker.position, since)
         rules = self._sites(host_name(request.host))
         refused = self._refusal(request, rules)
         if refused is not None or rules is None:
             answer = refusal(refused or RefusedReason.UNKNOWN_HOST, rules)
         else:
-            answer = await self._through(request, rules, needs=needs)
+            answer = await self._through(request, rules, needed=needed)
         outcome = answer.outcome
         if outcome.verdict not in ("error", "refused"):
-            answer = answer.but(fields=answer.fields.plus(*answer_lines(needs or here, outcome.ttl)))
+            as_of = (needed and needed.position) or here
+            answer = answer.but(fields=answer.fields.plus(*answer_lines(as_of, outcome.ttl)))
         elif outcome.reason == "timeout":
             answer = answer.but(fields=answer.fields.plus(("Tepi-Failure", "timeout")))
         called = f"{self._identity}-{'worker' if asker.inner else asker.tier.name.lower()}"
@@ -170,10 +173,10 @@ class Pipeline:
         rules: SiteRules,
         within: Within | None = None,
         *,
-        needs: Position | None = None,
+        needed: Needs | None = None,
     ) -> Answer:
         """The answer to `request` of the cache, or of an origin behind it."""
-        x = _exchange(request, rules, self._clock.monotonic(), within, needs)
+        x = _exchange(request, rules, self._clock.monotonic(), within, needed)
         try:
             answer = await self._answer(x)
         except UpstreamError as error:
@@ -227,6 +230,8 @@ class Pipeline:
             if answer is not None:
                 return answer if waited is None else _waited(answer, decision, waited)
             waited = reason or waited
+            if x.needs is not None:
+                x = replace(x, needs=x.needs.after_waiting())
 
     def _hint(self, x: Exchange, entry: Entry, reason: RevalidateReason) -> None:
         """Tell a browser that has to wait what `entry` links to (RFC 8297)."""
@@ -542,7 +547,7 @@ def _exchange(
     rules: SiteRules,
     started: float,
     within: Within | None = None,
-    needs: Position | None = None,
+    needed: Needs | None = None,
 ) -> Exchange:
     """`request` as the cache sees it. Raises Unfit where a page would become a part of itself."""
     if rules.traffic is not None and request.asker is None:
@@ -552,7 +557,7 @@ def _exchange(
     key = key_of(seen)
     if within is not None and key in within.keys:
         raise Unfit(FragmentReason.CYCLE)
-    return Exchange(seen, rules, key, started, kind, request, within, needs)
+    return Exchange(seen, rules, key, started, kind, request, within, needed)
 
 
 def _waited(answer: Answer, decision: Decision, reason: ForwardReason) -> Answer:

@@ -21,6 +21,7 @@ class Asker:
     """The node called `name`, or a worker of this very node if `inner`, that asks us as `tier`.
 
     It has applied the journal up to `position`; `variant` is what the site's own rules made of the visitor.
+    What is older than `ago` seconds is outdated for it.
     """
 
     name: str
@@ -28,3 +29,4 @@ class Asker:
     inner: bool
     position: Position
     variant: str | None
+    ago: float | None = None

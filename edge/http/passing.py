@@ -18,11 +18,12 @@ from edge.http.lists import quote
 from edge.http.message import Client, Fields, Line, Request
 from edge.position import Position
 
+LONGEST_AGO = 1e9  # seconds
 HOP, POSITION, TTL, FAILURE = "tepi-hop", "tepi-position", "tepi-ttl", "tepi-failure"
 
 
 def hop_lines(
-    request: Request, name: str, tier: Tier, *, inner: bool, variant: str | None
+    request: Request, name: str, tier: Tier, *, inner: bool, variant: str | None, ago: float | None = None
 ) -> tuple[Line, ...]:
     """What the node called `name` tells who is asked as `tier` of `request`; `inner`: its own worker."""
     client = request.client
@@ -33,6 +34,8 @@ def hop_lines(
         said += f";asn={client.asn}"
     if variant is not None:
         said += f";variant={quote(variant)}"
+    if ago is not None:
+        said += f";ago={int(min(ago, LONGEST_AGO) * 1000)}"
     return (("Tepi-Hop", f"{said};inner" if inner else said),)
 
 
@@ -72,7 +75,7 @@ def received(request: Request) -> Request | None:
         return None
     if str(scheme) not in ("http", "https"):
         return None
-    country, asn, variant = (more.get(each) for each in ("country", "asn", "variant"))
+    country, asn, variant, ago = (more.get(each) for each in ("country", "asn", "variant", "ago"))
     client = Client(
         address,
         country=country if isinstance(country, str) else None,
@@ -86,7 +89,12 @@ def received(request: Request) -> Request | None:
         id=request.fields.get("x-request-id") or request.id,
         fields=_unlooped(request.fields.without(HOP, POSITION, TTL, "x-request-id")),
         asker=Asker(
-            name, tier, more.get("inner") is True, position, variant if isinstance(variant, str) else None
+            name,
+            tier,
+            more.get("inner") is True,
+            position,
+            variant if isinstance(variant, str) else None,
+            ago / 1000 if isinstance(ago, int) else None,
         ),
     )
 

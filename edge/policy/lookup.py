@@ -12,11 +12,11 @@ from edge.policy.classes import PAGE, Class, Never, Personal
 from edge.policy.decisions import Complete, Decision, Hit, Miss, Pass, Revalidate, Stale, Unavailable
 from edge.policy.entry import Entry
 from edge.policy.freshness import usable_while_revalidating
+from edge.policy.needs import Needs
 from edge.policy.partial import Asks, asks, completes, lack
 from edge.policy.reasons import MissReason, PassReason, RevalidateReason, StaleReason
 from edge.policy.rules import SiteRules
 from edge.policy.vary import matches
-from edge.position import Position
 
 
 def lookup(
@@ -26,12 +26,12 @@ def lookup(
     now: float,
     trusted: int = 0,
     kind: Class = PAGE,
-    needs: Position | None = None,
+    needs: Needs | None = None,
 ) -> Decision:
     """The decision for `request`; `entries` are all variants stored under its key.
 
     `now` is monotonic. Entries whose `order` is below `trusted` must be revalidated before their next use,
-    and so must those of before `needs`, which who asks has applied and this node has not.
+    and so must those that are not as new as who asks `needs` them.
     """
     passed = bypass(request, kind)
     wishes = request_directives(request)
@@ -44,7 +44,7 @@ def lookup(
         decision = _absent(request, selected)
     else:
         decision = _judge(selected, wishes if rules.obey_reload else _mild(wishes), now, trusted)
-        if needs is not None and not selected.position.reaches(needs):
+        if needs is not None and not needs.are_met_by(selected):
             decision = Revalidate(selected, RevalidateReason.BEHIND)
         if selected.content.partial:
             decision = _of_parts(request, selected, decision, thorough=wishes.only_if_cached)

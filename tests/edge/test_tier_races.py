@@ -218,3 +218,53 @@ class Slow(Shop):
         """Lets one that waits have its answer."""
         if self.waiting:
             self.waiting.pop(at % len(self.waiting)).set()
+
+
+async def test_what_a_visitors_own_request_outdates_does_not_come_back_from_an_owner() -> None:
+    """RFC 9111 §4.4 for the fleet: the node that saw the POST asks for something newer."""
+    shop = Shop()
+    tiers = chain(shop)
+    await seen(tiers.child)
+    await tiers.settle()
+    shop.version = 1
+    tiers.clock.at += 5
+    await Reply.of(await tiers.child.pipeline.handle(make_request(method="POST", body=b"x")))
+    assert await seen(tiers.child) == ("miss", b"v1")
+    await tiers.settle()
+    assert [await seen(stage) for stage in tiers.stages] == [("hit", b"v1")] * 3
+    fetches = len(shop.asked)
+    tiers.clock.at += 5
+    await purge(tiers.child, 1, soft=False)
+    await purge(tiers.owner, 1, soft=False)
+    assert await seen(tiers.child) == ("miss", b"v1")  # from the owner, who revalidates at the shield
+    assert len(shop.asked) <= fetches + 1
+
+
+@pytest.mark.parametrize("soft", [True, False])
+async def test_without_a_journal_a_node_that_was_purged_first_does_not_get_the_old_page_back(
+    soft: bool,
+) -> None:
+    shop = Shop()
+    tiers = Chain(shop.script)
+    await seen(tiers.child)
+    await tiers.settle()
+    shop.version = 1
+    tiers.clock.at += 5
+    await tiers.child.pipeline.purge(Purge("tag", "page", soft), tiers.child.position)
+    await seen(tiers.child)
+    await tiers.settle()
+    assert await seen(tiers.child) == ("hit", b"v1")
+
+
+async def test_a_thousand_who_need_something_newer_cost_one_fetch() -> None:
+    shop = Shop()
+    tiers = Chain(shop.script)
+    await seen(tiers.child)
+    await tiers.settle()
+    tiers.clock.at += 5
+    shop.version = 1
+    await tiers.child.pipeline.purge(Purge("url", URL), tiers.child.position)
+    replies = await asyncio.gather(*(seen(tiers.child) for _ in range(1000)))
+    assert {body for _, body in replies} == {b"v1"}
+    await tiers.settle()
+    assert len(shop.asked) == 2
