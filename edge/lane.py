@@ -106,6 +106,7 @@ class Memo:
             self._head = b"%b%d%b%d%b" % (self._before, age, self._between, ttl, self._after)
             self._age = age
             self._ttl = ttl
+            self.slot.touch()
         if len(self.body) <= JOINED:
             return b"".join((self._head, named.encode(), self._tail, self.body))
         return b"".join((self._head, named.encode(), self._tail))

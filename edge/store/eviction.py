@@ -7,6 +7,7 @@ period an assignment.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from edge.policy.entry import Entry
@@ -29,12 +30,13 @@ class Heat:
     How long a period is, is up to who calls `turn`.
     """
 
-    __slots__ = ("_before", "_now", "period")
+    __slots__ = ("_before", "_now", "on_touch", "period")
 
     def __init__(self) -> None:
         self.period = 2  # a slot that was never used has 0
         self._now = 0
         self._before = 0
+        self.on_touch: Callable[[Entry], None] | None = None  # who else wants to know of uses
 
     @property
     def hot(self) -> int:
@@ -95,6 +97,11 @@ class Slot:
         heat = self.heat
         if self.used is not heat.period:  # the same number, but another object now and then: that is no harm
             heat.mark(self, heat.period)
+
+    def touch(self) -> None:
+        """Tell of hits that are answered from a copy, once in a while."""
+        if self.heat.on_touch is not None:
+            self.heat.on_touch(self.entry)
 
     def die(self) -> None:
         """The entry is not in the store any more, or is not what the store would answer with."""

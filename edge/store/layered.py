@@ -61,6 +61,7 @@ class LayeredStore:
         self._sweeping: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="disk-reader")
         front.on_evicted = self._evicted
+        front.heat.on_touch = self._note
         if self._shared is not None:
             front.generations, front.hear = self._shared.table, self._hear
 
@@ -118,7 +119,11 @@ class LayeredStore:
                 entries.append(entry)
         self._incomplete.discard(key)
         for entry in tuple(here):
-            if entry not in entries:
+            if entry in entries:
+                continue
+            if self._shared is None and not any(each.selection == entry.selection for each in entries):
+                entries.append(entry)  # nobody else can have dropped it: the disk had no room for it
+            else:
                 self._succeed(entry, entries)
         for entry in entries:
             shelf = shelf_of(entry)
@@ -178,6 +183,10 @@ class LayeredStore:
     def use(self, entry: Entry) -> None:
         """Note a hit, for eviction."""
         self.front.use(entry)
+        self._note(entry)
+
+    def _note(self, entry: Entry) -> None:
+        """Tell the disk that `entry` is used."""
         shelf = shelf_of(entry)
         if shelf is not None and shelf.id is not None:
             self.disk.uses.note(shelf.id)

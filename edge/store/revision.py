@@ -42,6 +42,7 @@ class Revision:
         self._tables = catalogue.tables
         self._uses = uses
         self.outcome = Outcome()
+        self._evicting = False
         self.stamps: dict[int, int] = {}  # of the records that were written
 
     def __enter__(self) -> Self:
@@ -171,7 +172,8 @@ class Revision:
         for name in listed_names(record):
             self._txn.delete(name, raw, db=self._index.names)
         self._weigh_out(id)
-        self.outcome.keys.add(record.key)
+        if not self._evicting:
+            self.outcome.keys.add(record.key)
 
     def _weigh_out(self, id: int) -> None:
         data = self._read("places", NUMBER.pack(id))
@@ -245,7 +247,9 @@ class Revision:
             self._count(Queue.MAIN, weight, 1)
             return True
         record = self.record(id)
+        self._evicting = True  # what somebody has of it in memory is as good as before
         self.drop(id)
+        self._evicting = False
         self.outcome.evicted += 1
         if record is not None and queue is Queue.SMALL:
             self._remember(_ghost(record))

@@ -73,6 +73,22 @@ async def test_metrics_and_explain_tell_of_the_disk(tmp_path: Path) -> None:
         assert "disk" in str(next(step for step in told["steps"] if step["step"] == "stored"))
 
 
+async def test_hits_of_the_lane_keep_an_answer_on_disk(tmp_path: Path) -> None:
+    async with wires.origin(CACHED) as origin, running(kept(tmp_path, origin.url)) as made:
+        edge = Edge(made)
+        assert isinstance(made.store, LayeredStore)
+        disk = made.store.disk
+        await edge.get("/p")
+        disk.settle()
+        [found] = disk.find("shop.test/p\x00http")
+        async with edge.visit() as visit:
+            await visit.get("/p")
+            disk.uses.set(found.id, 0)
+            await visit.get("/p")
+        assert sum(lane.answers for lane in made.lanes.values()) == 1
+        assert disk.uses.of(found.id) == 1
+
+
 @pytest.mark.parametrize("below", ["file", "file/below"])
 async def test_a_directory_that_is_a_file_is_refused_by_its_setting(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_text("x")

@@ -42,6 +42,13 @@ async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
         assert store.get("elsewhere") == ()
 
 
+async def struck(store: LayeredStore, mark: Mark, now: float = 0.0) -> int:
+    """As the pipeline does it: how many entries were found."""
+    sweep = store.strike(mark, now)
+    assert sweep.step(1000)
+    return await sweep.hold()
+
+
 MARKS: list[Mark] = [
     Keys((entry("/a/b").key,)),
     Prefix("shop.test/a/"),
@@ -58,7 +65,7 @@ async def test_a_purge_that_was_acknowledged_holds_after_a_restart(tmp_path: Pat
         store.put(entry("/a/b", tags=("t",), groups=("g",)))
         store.put(entry("/b", site="other"))
         store.disk.settle()
-        assert await store.strike(mark, 0.0).hold() == 1
+        assert await struck(store, mark) == 1
         assert store.get(entry("/a/b").key) == ()
     with layered(tmp_path) as store:
         assert store.get(entry("/a/b").key) == ()
@@ -73,7 +80,7 @@ async def test_a_soft_purge_makes_stale_what_lies_on_disk(tmp_path: Path, mark: 
         store.disk.settle()
     clock.at = 10.0
     with layered(tmp_path, clock=clock) as store:
-        assert await store.strike(replace(mark, soft=True), clock.at).hold() == 1
+        assert await struck(store, replace(mark, soft=True), clock.at) == 1
         [found] = store.get(entry("/a/b").key)
         assert found.freshness.ttl(10.0) == 0
     for _ in range(2):  # carried out at once or later, it is all the same
@@ -246,3 +253,12 @@ async def test_a_dry_run_counts_what_lies_on_disk(tmp_path: Path) -> None:
         weight = await store.weigh(Prefix("shop.test/"))
         assert weight.entries == 3 and weight.bytes > 300
         assert store.knows_site("shop") and not store.knows_site("other")
+
+
+async def test_what_the_disk_evicts_stays_in_memory(tmp_path: Path) -> None:
+    with layered(tmp_path, memory=16 * MIB, size=MIB) as store:
+        for number in range(400):
+            store.put(entry(f"/{number}", size=6000))
+        store.disk.settle()
+        assert store.disk.evictions > 100
+        assert all(len(store.get(entry(f"/{number}").key)) == 1 for number in range(400))

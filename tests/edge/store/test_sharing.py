@@ -11,8 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from edge.store.scratch import scratch
 from tests.edge.store.crew import MIB, Hand, crew
+
+SHM = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def test_what_one_worker_stored_the_others_serve(tmp_path: Path) -> None:
@@ -65,8 +66,8 @@ def test_four_workers_hit_as_often_as_one() -> None:
     ratios = {}
     for workers in (1, 4):
         with (
-            scratch() as directory,
-            crew(workers, directory, size=8 * MIB, memory=2 * MIB // workers) as hands,
+            tempfile.TemporaryDirectory(dir=SHM) as directory,
+            crew(workers, Path(directory), size=8 * MIB, memory=2 * MIB // workers) as hands,
         ):
             hits = 0
             for turn, at in enumerate(range(0, len(asked), 50)):
@@ -84,7 +85,7 @@ class TwoWorkers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+        self.directory = tempfile.TemporaryDirectory(dir=SHM)
         self.hands = [Hand(Path(self.directory.name)) for _ in range(2)]
         self.model: dict[str, tuple[int, str]] = {}
         self.version = 0
