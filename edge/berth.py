@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.guard.clients import Clients
 from edge.purge import Mark
 from edge.storage import StoreTable
 from edge.store.opening import Crew
@@ -38,6 +39,17 @@ class Seat:
             return table
         memory = table.memory // self.count
         return table.model_copy(update={"memory": memory, "max_object": min(table.max_object, memory)})
+
+    def clients(self) -> Clients | None:
+        """What is counted of clients with the others. Raises OSError."""
+        if self.count == 1:
+            return None
+        return Clients(self.memory_of_clients, self.index, self.count)
+
+    @property
+    def memory_of_clients(self) -> Path:
+        """Where that is counted."""
+        return Path(self.directory) / "clients"
 
     def workers(self) -> tuple[Worker, ...]:
         """All of the node's, where there are several, and where the others can speak to them."""

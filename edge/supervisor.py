@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import socket
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from edge.admin import open_admin
 from edge.berth import Seat
 from edge.config import EdgeConfig
+from edge.guard.clients import KEY, make
 from edge.listeners import PARTING, Wanted
 from edge.notation import Address
 from edge.running import check, wanted
@@ -253,6 +255,7 @@ async def supervised(config: EdgeConfig, command: Command) -> AsyncIterator[Supe
         directory = stack.enter_context(own_directory())
         log_turn = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack does
         seat, tasks = seat_of(config, directory), Tasks()
+        make(seat.memory_of_clients, seat.count, secrets.token_bytes(KEY))
         crew, sockets = Crew(tasks=tasks, together=seat.together), Sockets(seat.count)
         stack.callback(sockets.close)
         open_store(config.store, SystemClock(), seat.crew).close()  # what is wrong is said once, and here

@@ -84,7 +84,7 @@ def build(
     certificates = Certificates(HTTP2 if config.http2.enabled else HTTP1)
     node = Node(sites, pipeline, certificates, lambda: edge.figures(), locate=found)
     relay = Relay(sites, backends, IDENTITY, lambda: secrets.token_bytes(4))
-    gate, new_id = Gate(config, clock.monotonic), Ids(secrets.token_hex(6))
+    gate, new_id = Gate(config, clock.monotonic, seat.clients()), Ids(secrets.token_hex(6))
     lanes = {scheme: Lane(store.front, gate, new_id, MEMOS) for scheme in ("http", "https")}
     memos = Memos(
         lanes=lanes, store=store, sites=sites, telemetry=telemetry, access_log=lambda: edge.access_log

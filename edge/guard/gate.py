@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from edge.config import Access, EdgeConfig, Limits
+from edge.guard.clients import Clients, SharedConnections, SharedRate
 from edge.guard.connections import Connections
 from edge.guard.networks import Networks, counted_as
 from edge.guard.rate import Rate
@@ -19,9 +20,13 @@ FULL = Refusal(503, "connections", "too many connections", retry_after=1, close=
 class Gate:
     """Limits and rules as they are configured now; counts outlive a change of configuration."""
 
-    def __init__(self, config: EdgeConfig, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, config: EdgeConfig, monotonic: Callable[[], float], clients: Clients | None = None
+    ) -> None:
+        """`clients` is what the node's workers count together, where there are several."""
         self._monotonic = monotonic
-        self.connections = Connections()
+        self._clients = clients
+        self.connections = Connections() if clients is None else SharedConnections(clients)
         self._rate: Rate | None = None
         self._rated: tuple[float, int] = (0.0, 0)
         self.configure(config)
@@ -36,14 +41,18 @@ class Gate:
         rated = (config.limits.requests_per_second, config.limits.burst)
         if rated != self._rated:
             self._rated = rated
-            self._rate = Rate(*rated) if rated[0] > 0 else None
+            self._rate = self._new_rate(*rated) if rated[0] > 0 else None
         # whether anything here depends on who asks
         self.guarded = self._rate is not None or bool(self.trusted or self._allowed or self._denied)
+
+    def _new_rate(self, per_second: float, burst: int) -> Rate:
+        clients = self._clients
+        return Rate(per_second, burst) if clients is None else SharedRate(per_second, burst, clients)
 
     def connected(self, peer: str) -> Refusal | None:
         """Counts a connection of `peer`; why it can't stay. Trusted proxies bring many clients' at once."""
         held = self.connections.opened(peer)
-        if self.connections.total > self.limits.connections:
+        if self.connections.of_node > self.limits.connections:
             return FULL
         most = self.limits.connections_per_address
         return FULL if most and held > most and peer not in self.trusted else None

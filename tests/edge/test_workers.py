@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,6 +201,35 @@ async def test_a_new_configuration_is_taken_by_all_or_none_and_no_request_is_los
         assert load.bodies == {b"one"}
         assert load.broken == []
         assert load.answers > seen
+
+
+async def test_limits_on_clients_are_the_nodes(node: Crew, shop: Shop) -> None:
+    assert shop.origin is not None
+    reloads = node.said().count("configuration reloaded")
+
+    async def limited(**limits: float) -> None:
+        nonlocal reloads
+        assert shop.origin is not None
+        node.write(configuration(shop.origin, limits=limits))
+        node.signal(signal.SIGHUP)
+        reloads += 1
+        await eventually(lambda: node.said().count("configuration reloaded") == reloads, 20)
+
+    await limited(connections_per_address=8)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            told: Counter[int] = Counter()
+            while (await node.metrics())["tepi_edge_connections"]:
+                await asyncio.sleep(0.05)  # those of before are being closed
+            for _ in range(20):
+                visit = await stack.enter_async_context(node.visit())
+                told[(await visit.get("/p")).status] += 1
+            assert told == {200: 8, 503: 12}
+        await limited(requests_per_second=0.001, burst=10)
+        told = Counter([(await node.get("/p")).status for _ in range(30)])
+        assert told == {200: 10, 429: 20}
+    finally:
+        await limited()
 
 
 async def test_who_is_killed_takes_only_its_own_connections_along(node: Crew) -> None:
