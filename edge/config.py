@@ -23,6 +23,7 @@ from edge.document.traffic import (
     check_rewrites,
     traffic_rules,
 )
+from edge.document.webhooks import WebhooksTable
 from edge.documents import read_toml
 from edge.neighbours import TiersTable
 from edge.notation import (
@@ -303,9 +304,19 @@ class EdgeConfig(Table):
     access: Access = Field(Access(), description="Allowed and denied networks.")
     log: LogTable = Field(LogTable(), description="How requests are logged.")
     tiers: TiersTable | None = Field(None, description="The nodes that are asked before an origin.")
+    webhooks: WebhooksTable | None = Field(
+        None, description="How webhooks are taken in; unset, they go straight to the origin."
+    )
     sites: Annotated[tuple[Site, ...], Many] = Field(
         (), validate_default=True, description="Sites of a node without control."
     )
+
+    @field_validator("webhooks")
+    @classmethod
+    def _have_a_place(cls, table: WebhooksTable | None, others: ValidationInfo) -> WebhooksTable | None:
+        if table is not None and not table.spool and not others.data.get("state"):
+            raise ValueError("a spool directory in [webhooks], or a state directory for the node")
+        return table
 
     @field_validator("listen_tls")
     @classmethod

@@ -27,10 +27,11 @@ from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from origin.contract import Answer, Call, Contract, Events, Handler, Page, Plugin
+from edge.webhooks.contract import Unverified
+from origin.contract import Answer, Call, Contract, Events, Handler, NotNow, Page, Plugin
 from origin.db.database import Database
 from origin.exchange import respond, visitor_of
-from origin.inbox import Inbox, UnknownProvider, Unverified
+from origin.inbox import Inbox, Unconfirmable, UnknownProvider
 from origin.outbox import Outbox, ToControl, ToHearers
 from origin.registry import BrokenPlugin, check_declarations
 from origin.settings import OriginSettings, split_address
@@ -262,6 +263,13 @@ def _hook(inbox: Inbox, origin: Origin) -> Callable[[web.Request], Awaitable[web
             return web.Response(status=404, text="no plugin takes this provider's webhooks\n")
         except Unverified as error:
             return web.Response(status=401, text=f"{error}\n")
+        except Unconfirmable as error:
+            return web.Response(status=422, text=f"{error}\n")
+        except NotNow as error:
+            return web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "5"})
+        except Exception:
+            log.exception("a webhook of %s failed", request.match_info["provider"])
+            return web.Response(status=500, text="it could not be handled\n")
         origin.outbox.tell()
         return web.Response(status=200, text="taken\n" if new else "taken before\n")
 

@@ -274,12 +274,21 @@ class Events(Protocol):
 Hearer = Callable[[Event], Awaitable[None]]
 
 
+class NotNow(Exception):
+    """It can't be done at this moment, through no fault of who asked: the edge brings it again later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One provider's events: `handler` gets each once, in the transaction that marks it as seen."""
+    """One provider's events: `handler` gets each once, in the transaction that marks it as seen.
+
+    Some providers sign so weakly that an event is but a hint. `confirm` gets that, asks the provider, and
+    returns what is true for the handler, or None where nothing follows; it may be asked again. Raises NotNow.
+    """
 
     provider: str
     handler: Callable[[Statements, Mapping[str, Any]], Awaitable[None]]
+    confirm: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]] | None = None
 
 
 # A plugin ---------------------------------------------------------------------------------------

@@ -58,6 +58,21 @@ class RefusedReason(StrEnum):
     ESCAPE = "path-escape"  # dot segments would lead out of what a rewrite names
 
 
+class HookReason(StrEnum):
+    """A webhook was not taken in."""
+
+    UNKNOWN_PROVIDER = "unknown-provider"
+    NO_SECRET = "no-secret"  # noqa: S105  # the provider is known, and nothing is there to verify it with
+    METHOD = "webhook-method"
+    SIZE = "webhook-size"
+    CODING = "webhook-coding"
+    MALFORMED = "webhook-malformed"
+    SIGNATURE = "webhook-signature"
+    TIME = "webhook-time"  # signed too long ago, or ahead of time
+    FULL = "spool-full"
+    UNPROVEN = "webhook-unproven"  # the provider's certificate can't be had now
+
+
 class RuleReason(StrEnum):
     """The site's rules had a say in the answer, beyond caching."""
 
