@@ -58,6 +58,7 @@ async def running(config: EdgeConfig) -> AsyncIterator[Running]:
             await edge.agent.restore(kept=edge.store.lasts)
             edge.tasks.start(edge.agent.run())
         await edge.vicinity.open(edge.tasks, edge.node.position)
+        edge.open_hooks()
         await edge.take(config)
         edge.admin = await open_admin(edge, config.admin, stack)
         edge.begin(Checks(edge.backends))

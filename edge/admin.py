@@ -37,6 +37,10 @@ class Operated(Protocol):
         """What a request would meet."""
         ...
 
+    async def webhooks(self, document: Document) -> dict[str, Any]:
+        """What waits for the origin and what it would not take: listed, shown, replayed, discarded."""
+        ...
+
     async def metrics(self) -> Iterable[Metric]:
         """Everything that is counted and measured."""
         ...
@@ -64,7 +68,7 @@ def of_process(metrics: Collector) -> CollectorRegistry:
 
 
 def admin_application(node: Operated) -> web.Application:
-    """GET /metrics, /healthz, /readyz; POST /purge, /explain."""
+    """GET /metrics, /healthz, /readyz; POST /purge, /explain, /hooks."""
 
     async def show_metrics(_: web.Request) -> web.Response:
         body = generate_latest(_Families(tuple(await node.metrics())))
@@ -85,6 +89,7 @@ def admin_application(node: Operated) -> web.Application:
             web.get("/readyz", readiness),
             web.post("/purge", _document(node.purge)),
             web.post("/explain", _document(node.explain)),
+            web.post("/hooks", _document(node.webhooks)),
         ]
     )
     return app

@@ -22,13 +22,13 @@ from edge.handover import Handover
 from edge.http.message import Answer, Request
 from edge.notation import Table
 from edge.problems import Refused, problems_of
-from edge.secrets import resolve
+from edge.secrets import NoSecret, resolve
 from edge.sites import Sites
 from edge.spool import Damaged, Entry, Full, Spool, Taken, claimed
 from edge.tasks import Tasks
 from edge.telemetry import Gauge
 from edge.upstream.contract import Upstream
-from edge.webhooks.accounts import accounts_of
+from edge.webhooks.accounts import BadAccount, accounts_of
 from edge.webhooks.certificates import Certificates
 from edge.webhooks.record import Record, decoded
 from edge.webhooks.standard import check_secret
@@ -37,10 +37,7 @@ log = logging.getLogger("tepi.edge.webhooks")
 
 SHARE_OF_DEAD = 4  # dead letters may take a quarter of the limit
 MOST_SHOWN = 200
-
-
-class BadSecret(Exception):
-    """The secret of deliveries is none; the text says what is expected."""
+MOST_WORKERS = 1024
 
 
 class HooksBody(Table):
@@ -81,11 +78,13 @@ class _Place:
 
 @dataclass(slots=True)
 class Hooks:
-    """One worker's webhooks. `environment` holds secrets beside the configuration's."""
+    """One worker's webhooks, in the first part of `directory` that nobody holds.
+
+    `environment` holds secrets beside the configuration's.
+    """
 
     table: WebhooksTable
     directory: Path
-    worker: int
     sites: Sites
     upstream: Upstream
     clock: Clock
@@ -94,21 +93,18 @@ class Hooks:
     environment: Mapping[str, str]
     gateway: Gateway = field(init=False)
     handover: Handover = field(init=False)
-    _own: _Place = field(init=False)
+    _held: _Place | None = None
     _adopted: dict[Spool, _Place] = field(default_factory=dict)
 
     def open(self) -> None:
-        """Takes the worker's directory and goes on with what waits there.
-
-        Raises Taken, OSError, BadSecret, edge.webhooks.accounts.BadAccount, edge.secrets.NoSecret.
-        """
+        """Takes a directory and goes on with what waits there. Raises OSError, edge.secrets.NoSecret."""
         settings = self._settings(self.table)
         secret = resolve(self.table.secret)
         try:
             check_secret(secret)
         except ValueError as error:
-            raise BadSecret(f"webhooks.secret ({self.table.secret}): {error}") from None
-        own = self._own = _Place.take(self.directory / str(self.worker), self.table.limit)
+            raise NoSecret(f"webhooks.secret ({self.table.secret}): {error}") from None
+        own = self._held = _free(self.directory, self.table.limit)
         self.handover = Handover(
             dead=own.dead,
             upstream=self.upstream,
@@ -133,6 +129,15 @@ class Hooks:
         )
         self._resume(own)
 
+    @property
+    def _own(self) -> _Place:
+        assert self._held is not None, "open() comes first"
+        return self._held
+
+    def check(self, table: WebhooksTable) -> None:
+        """Raises NoSecret where `table` could not be taken."""
+        self._settings(table)
+
     def configure(self, table: WebhooksTable) -> None:
         """Other accounts and limits from now on. Raises what `open` does about them."""
         self.gateway.settings = self._settings(table)
@@ -141,11 +146,17 @@ class Hooks:
         self.table = table
 
     def _settings(self, table: WebhooksTable) -> Settings:
-        return Settings(accounts_of(table.accounts, self.environment, resolve), table.max_body)
+        try:
+            return Settings(accounts_of(table.accounts, self.environment, resolve), table.max_body)
+        except BadAccount as error:
+            raise NoSecret(str(error)) from None
 
     async def close(self) -> None:
         """Nothing is taken in any more; what waits is there for the next start."""
-        for place in (self._own, *self._adopted.values()):
+        places = [*self._adopted.values()]
+        if self._held is not None:
+            places.append(self._held)
+        for place in places:
             await place.leave()
 
     def _resume(self, place: _Place) -> None:
@@ -176,6 +187,10 @@ class Hooks:
         self._resume(place)
         self._let_go(place.live)
         return True
+
+    def look_around(self) -> None:
+        """Takes over, beside other work, what workers left that nobody followed."""
+        self.tasks.start(self.adopt_orphans())
 
     async def adopt_orphans(self) -> None:
         """Takes over every worker's directory that nobody holds."""
@@ -256,15 +271,21 @@ class Hooks:
         return told
 
     def _wanted(self, body: HooksBody) -> list[Entry]:
-        dead = {_letter(entry): entry for entry in self._own.dead}
+        own = f"{self._own.directory.name}-"
+        dead = {self._letter(entry): entry for entry in self._own.dead}
         if body.every or (body.verb == "list" and not body.letters):
             return list(dead.values())
         if not body.letters:
             raise ValueError(f"letters: got none, expected one of those that list shows, to {body.verb}")
-        unknown = [letter for letter in body.letters if letter not in dead]
+        mine = [letter for letter in body.letters if letter.startswith(own)]  # others are other workers'
+        unknown = [letter for letter in mine if letter not in dead]
         if unknown:
             raise ValueError(f"letters: got {unknown[0]!r}, expected one of those that list shows")
-        return [dead[letter] for letter in body.letters]
+        return [dead[letter] for letter in mine]
+
+    def _letter(self, entry: Entry) -> str:
+        """What an operator calls a dead letter: where it lies."""
+        return f"{self._own.directory.name}-{int(entry.segment.path.stem)}-{entry.place}"
 
     def _lanes(self) -> list[dict[str, Any]]:
         """Whose webhooks wait, how many, and why."""
@@ -278,7 +299,7 @@ class Hooks:
 
     async def _shown(self, entry: Entry, *, whole: bool) -> dict[str, Any]:
         record = await self._read(entry)
-        shown = {"letter": _letter(entry), **record.known()}
+        shown = {"letter": self._letter(entry), **record.known()}
         if whole:
             shown["body"] = record.body.decode("utf-8", "replace")
             with contextlib.suppress(ValueError, RecursionError):
@@ -298,19 +319,24 @@ class Hooks:
             raise ValueError(f"it can't be replayed now: {full}") from None
         self.handover.queue(self._own.live, queued)
         self._own.dead.finish(entry)
-        return _letter(entry)
+        return self._letter(entry)
 
     def _discard(self, entry: Entry) -> str:
         self._own.dead.finish(entry)
-        return _letter(entry)
+        return self._letter(entry)
 
     async def _read(self, entry: Entry) -> Record:
         try:
             return decoded(await self._own.dead.read(entry))
         except (Damaged, OSError) as error:
-            raise ValueError(f"letter {_letter(entry)} can't be read: {error}") from None
+            raise ValueError(f"letter {self._letter(entry)} can't be read: {error}") from None
 
 
-def _letter(entry: Entry) -> str:
-    """What an operator calls a dead letter: where it lies."""
-    return f"{int(entry.segment.path.stem)}-{entry.place}"
+def _free(directory: Path, limit: int) -> _Place:
+    """The first of the directory's parts that nobody holds: what a dead worker left, its successor takes."""
+    for number in range(MOST_WORKERS):
+        try:
+            return _Place.take(directory / str(number), limit)
+        except Taken:
+            continue
+    raise NoSecret(f"{directory}: {MOST_WORKERS} workers hold it already")

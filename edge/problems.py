@@ -73,13 +73,31 @@ def _is_inside(place: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bo
 
 def _shown(value: object, path: str) -> str:
     last = path.rsplit(".", 1)[-1].lower()
-    if isinstance(value, str) and any(word in last for word in SECRET_WORDS):
+    if isinstance(value, str) and _is_secret(last):
         return "a value that is not shown"
     try:
-        text = json.dumps(value, ensure_ascii=False)
+        text = json.dumps(_without_secrets(value), ensure_ascii=False)
     except (TypeError, ValueError):
         text = str(value)
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in SECRET_WORDS)
+
+
+def _without_secrets(value: object) -> object:
+    """`value` with what is called like a secret, at any depth, left out."""
+    match value:
+        case dict():
+            return {
+                name: "…" if isinstance(inner, str) and _is_secret(str(name)) else _without_secrets(inner)
+                for name, inner in value.items()
+            }
+        case list() | tuple():
+            return [_without_secrets(inner) for inner in value]
+        case _:
+            return value
 
 
 def _expected(detail: dict[str, typing.Any], place: tuple[int | str, ...], model: type[BaseModel]) -> str:

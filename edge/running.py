@@ -17,6 +17,7 @@ from edge.admin import of_process
 from edge.agent import Agent
 from edge.config import EdgeConfig
 from edge.front import Front
+from edge.hooks import Hooks
 from edge.journal import Document
 from edge.lane import Lane
 from edge.listeners import Listeners, Wanted
@@ -38,6 +39,7 @@ LOG_FLUSH = 0.2
 TEND = 5.0
 HEAT = 300.0  # what was asked for in this time or the one before is hot
 TEND_PAGES = 1.0
+ADOPT = 15.0  # a dead worker's webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Running:
     access_log: AccessLog | None = None
     agent: Agent | None = None
     admin: Address | None = None  # once it listens
+    hooks: Hooks | None = None
 
     def ready(self) -> bool:
         """Whether visitors should be sent here."""
@@ -83,6 +86,12 @@ class Running:
     async def explain(self, document: Document) -> dict[str, Any]:
         """What a request would meet."""
         return await self.node.explain(document)
+
+    async def webhooks(self, document: Document) -> dict[str, Any]:
+        """What waits for the origin and what it would not take."""
+        if self.hooks is None:
+            raise ValueError("this node takes no webhooks: its configuration has no [webhooks]")
+        return await self.hooks.command(document)
 
     async def metrics(self) -> Iterable[Metric]:
         """Everything that is counted and measured."""
@@ -105,6 +114,8 @@ class Running:
         yield Gauge("requests_under_way", "Requests being answered.", self.front.under_way)
         yield Gauge("websockets", "WebSockets being relayed.", len(self.relay))
         yield from gauges_of(self.store)
+        if self.hooks is not None:
+            yield from self.hooks.gauges()
         now = time.monotonic()
         for site in self.backends.all():
             for backend in site.backends:
@@ -118,6 +129,8 @@ class Running:
         """What is counted beside answers to visitors."""
         yield from self.node.pipeline.counts()
         yield from self.vicinity.counts()
+        if self.hooks is not None:
+            yield from self.hooks.counts()
 
     def figures(self) -> dict[str, Any]:
         """What heartbeats tell: cumulative counters, and how full the store is at this moment."""
@@ -134,12 +147,16 @@ class Running:
 
     def prepare(self, config: EdgeConfig) -> Change:
         """What could go wrong with `config`, done beforehand. Raises BadCertificate, OSError."""
+        if self.hooks is not None and config.webhooks is not None:
+            self.hooks.check(config.webhooks)
         return Change(config, _default_pair(config), _opened_log(config, self.log_turn))
 
     async def adopt(self, change: Change) -> None:
         """What was prepared, from now on; whom to listen to is somebody else's business."""
         config, access_log = change.config, change.access_log
         self.node.certificates.set_default(change.default)
+        if self.hooks is not None and config.webhooks is not None:
+            self.hooks.configure(config.webhooks)
         self.front.gate.configure(config)
         if config.control is None:
             await self.node.take_sites(config.sites)
@@ -155,6 +172,12 @@ class Running:
         """`change` is not made."""
         if change.access_log is not None:
             change.access_log.close()
+
+    def open_hooks(self) -> None:
+        """Goes on with the webhooks that wait, before anybody is let in. Raises OSError, NoSecret."""
+        if self.hooks is not None:
+            self.hooks.open()
+            self.tasks.start(every(ADOPT, self.hooks.look_around))
 
     def begin(self, checks: Checks) -> None:
         """Starts what runs beside requests."""
@@ -178,6 +201,8 @@ class Running:
         )
         await self.vicinity.close()
         await self.tasks.end()
+        if self.hooks is not None:
+            await self.hooks.close()
         self.backends.close()
         self.store.close()
         if self.access_log is not None:

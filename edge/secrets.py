@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 
-class NoSecret(Exception):
-    """The reference leads nowhere; the text names it, never a secret."""
+class NoSecret(ValueError):
+    """The reference leads nowhere, or to no such secret; the text names it, never a secret."""
 
 
 def resolve(reference: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import time
@@ -19,6 +20,7 @@ from edge.checkpoint import Checkpoint
 from edge.config import EdgeConfig
 from edge.front import IDENTITY, Front
 from edge.guard.gate import Gate
+from edge.hooks import Hooks
 from edge.http.message import Client
 from edge.identity import Identity, obtain
 from edge.ids import Ids
@@ -107,6 +109,7 @@ def build(
     if berth is not None:
         edge.in_step, edge.log_turn = berth.in_step, berth.log_turn
         pipeline.on_outdated(berth.outdated)
+    edge.hooks = _hooks(config, origins, front, edge)
     if identity is not None and config.control is not None:
         _obey(edge, config.control.url, identity, None if berth else clock)
     return edge
@@ -130,6 +133,18 @@ def _listeners(
         return made
 
     return Listeners(make, certificates.context, config.limits.head_timeout)
+
+
+def _hooks(config: EdgeConfig, origins: Origins, front: Front, edge: Running) -> Hooks | None:
+    """What takes webhooks in before the pipeline, if this node does."""
+    table = config.webhooks
+    if table is None:
+        return None
+    directory = Path(table.spool) if table.spool else Path(config.state) / "spool"
+    sites, clock = edge.node.sites, front.clock
+    hooks = Hooks(table, directory, sites, origins, clock, edge.tasks, IDENTITY, os.environ)
+    front.answer = hooks.before(front.answer)
+    return hooks
 
 
 def _obey(edge: Running, url: str, identity: Identity, clock: SystemClock | None) -> None:

@@ -267,6 +267,8 @@ def _hook(inbox: Inbox, origin: Origin) -> Callable[[web.Request], Awaitable[web
             return web.Response(status=422, text=f"{error}\n")
         except NotNow as error:
             return web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "5"})
+        except web.HTTPException:
+            raise
         except Exception:
             log.exception("a webhook of %s failed", request.match_info["provider"])
             return web.Response(status=500, text="it could not be handled\n")

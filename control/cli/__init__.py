@@ -18,6 +18,7 @@ VERBS = {
     "node": "control.cli.node",
     "purge": "control.cli.purge",
     "explain": "control.cli.explain",
+    "hooks": "control.cli.hooks",
     "where": "control.cli.where",
     "zone": "control.cli.zone",
     "config": "control.cli.config",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
+import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,11 +41,17 @@ class Introduction:
         self._session = session
 
     def first_run(self) -> FirstRun:
-        """What control wrote at its first start. The origin gets its token, people the authority."""
+        """What control wrote at its first start. The origin gets its token, people the authority.
+
+        Nodes and origin get a secret for webhooks.
+        """
         made = FirstRun(**json.loads(self._plan.first_run.read_text()))
         authority = self._plan.first_run.parent / "authority.pem"
         self._plan.authority.write_bytes(authority.read_bytes())
         write_private(self._plan.service_token, made.service_token)
+        if not self._plan.hook_secret.exists():
+            key = base64.b64encode(secrets.token_bytes(32)).decode()
+            write_private(self._plan.hook_secret, f"whsec_{key}")
         return made
 
     async def introduce(self, token: str) -> None:

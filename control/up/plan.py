@@ -117,6 +117,7 @@ class Plan:
                 "listen": f"{LOOPBACK}:{self.ports.origin}",
                 "mutual_listen": f"{LOOPBACK}:{self.ports.origin_mutual}",
                 "admin": f"{LOOPBACK}:{self.ports.origin_admin}",
+                "webhook_secret": f"file:{self.hook_secret}",
             },
             control=self._join("origin"),
             purges={"url": self.control_url, "token": f"file:{self.service_token}"},
@@ -146,7 +147,13 @@ class Plan:
                 "drain_seconds": 1,
             },
             control=self._join(edge.name),
+            webhooks={"secret": f"file:{self.hook_secret}"},
         )
+
+    @property
+    def hook_secret(self) -> Path:
+        """What the nodes sign webhooks with for the origin, made at the first start."""
+        return self.directory / "hook-secret"
 
     @property
     def service_token(self) -> Path:

@@ -23,7 +23,7 @@ from edge.telemetry import Gauge, counted, measured
 from edge.workers.channel import Closed
 from edge.workers.line import Line, patiently
 from edge.workers.orders import Apply, Ask, Collect, Judged, Load, Metrics, OriginKey, Ping, Pong, Strike
-from edge.workers.sums import added, explained, lasting, merged, purged, weighed
+from edge.workers.sums import added, explained, gathered, lasting, merged, purged, weighed
 
 log = logging.getLogger("tepi.edge.workers")
 
@@ -199,6 +199,10 @@ class Crew:
     async def explain(self, document: Document) -> dict[str, Any]:
         """What a request would meet. Raises ValueError."""
         return explained(await self._asked(Ask("explain", document)))
+
+    async def webhooks(self, document: Document) -> dict[str, Any]:
+        """What waits for the origin and what it would not take, of all workers. Raises ValueError."""
+        return gathered(await self._asked(Ask("hooks", document)))
 
     async def metrics(self) -> Iterable[Metric]:
         """Everything that workers and this process count and measure."""

@@ -76,7 +76,7 @@ class Strike:
 class Ask:
     """Carry out what an operator or control asks, and tell."""
 
-    what: Literal["purge", "dry-run", "explain"]
+    what: Literal["purge", "dry-run", "explain", "hooks"]
     document: Document
 
 

@@ -65,6 +65,15 @@ def explained(stories: Sequence[Document]) -> dict[str, Any]:
     return dict(stories[decided.index(commonest)])
 
 
+def gathered(told: Sequence[Document]) -> dict[str, Any]:
+    """What workers tell of their webhooks: numbers added up, lists one after another."""
+    total: dict[str, Any] = {}
+    for document in told:
+        for name, value in document.items():
+            total[name] = total[name] + value if name in total else value
+    return total
+
+
 def merged(groups: Iterable[Iterable[Metric]]) -> list[Metric]:
     """Each family once: counters and histograms added up, gauges too but for those that make no sum."""
     families: dict[str, Metric] = {}

@@ -147,6 +147,7 @@ class Worker:
         identity = load(Path(config.state)) if config.control is not None else None
         berth = Berth(order.seat, self._in_step, self._outdated, self.log_turn)
         edge = build(config, identity, database, berth)
+        edge.open_hooks()
         await edge.adopt(edge.prepare(config))
         if order.snapshot is not None:
             try:
@@ -207,6 +208,8 @@ async def _asked(edge: Running, order: Ask) -> dict[str, Any]:
     match order.what:
         case "purge":
             return await edge.node.purge(order.document)
+        case "hooks":
+            return await edge.webhooks(order.document)
         case "dry-run" | "explain":
             return dict(await edge.node.command(order.what, order.document))
         case _:

@@ -17,6 +17,7 @@ from edge.config import EdgeConfig
 from edge.document.packs import Pack
 from edge.policy.reasons import (
     FragmentReason,
+    HookReason,
     MissReason,
     NotStored,
     PassReason,
@@ -40,6 +41,7 @@ TASKS = (
     "getting-started", "add-a-node", "purge", "explain-a-miss", "platforms", "cache-rules", "site-rules",
     "dns-and-geoip", "dns-zones", "limits-and-access", "logs-and-metrics", "esi", "large-files",
     "shared-pages", "tls", "running-control", "people", "settings", "dependencies",
+    "webhooks",
     "tiers", "shared-store",
 )  # fmt: skip
 
@@ -137,6 +139,7 @@ def test_every_reason_is_explained() -> None:
     page = (ROOT / "docs" / "explain-a-miss.md").read_text(encoding="utf-8")
     kinds: tuple[type[StrEnum], ...] = (
         FragmentReason,
+        HookReason,
         MissReason,
         RevalidateReason,
         StaleReason,

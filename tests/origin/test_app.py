@@ -19,6 +19,7 @@ import pytest
 from aiohttp import web
 from sqlalchemy import select
 
+from edge.webhooks.standard import sign
 from origin.app import BadSecret, Bound, CannotListen, Wiring, own_secret
 from origin.contract import (
     GET,
@@ -38,7 +39,6 @@ from origin.contract import (
 )
 from origin.db.database import Database, sqlite_url
 from origin.db.tables import outbox
-from origin.inbox import sign
 from origin.registry import BrokenPlugin
 from tests.origin.standing import (
     NOON,

@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from origin.contract import Statements, Webhook
+from edge.webhooks.contract import TOLERANCE, Unverified
+from edge.webhooks.standard import sign, verify
+from origin.contract import NotNow, Statements, Webhook
 from origin.db.database import Database
 from origin.db.tables import inbox, outbox
-from origin.inbox import TOLERANCE, Inbox, UnknownProvider, Unverified, sign, verify
+from origin.inbox import Inbox, Unconfirmable, UnknownProvider
 from origin.outbox import Outbox
 from tests.origin.standing import NOON, Clock, database
 
@@ -186,3 +188,38 @@ async def test_a_provider_that_nobody_takes_is_unknown(tmp_path: Path) -> None:
     async with database(tmp_path) as found:
         with pytest.raises(UnknownProvider):
             await taking(found).take("other", signed(b"{}"), b"{}")
+
+
+async def test_of_a_hint_the_handler_gets_what_the_provider_says(tmp_path: Path) -> None:
+    asked: list[Any] = []
+    answers: list[Any] = [NotNow("the provider is away"), {"status": "settled"}, None]
+
+    async def confirm(hint: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        asked.append(hint)
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]
+
+    async with database(tmp_path) as found:
+        notes = Outbox(found, Clock(), lambda: 0.0)
+
+        async def note(connection: Statements, body: Mapping[str, Any]) -> None:
+            await notes.emit(connection, "noted", body)
+
+        box = Inbox(found, {"shop": Webhook("shop", note, confirm)}, SECRET, Clock())
+        body = b'{"status":"forged"}'
+        with pytest.raises(NotNow):
+            await box.take("shop", signed(body, "hint_1"), body)
+        assert await box.take("shop", signed(body, "hint_1"), body)
+        assert not await box.take("shop", signed(body, "hint_1"), body)
+        assert await box.take("shop", signed(body, "hint_2"), body), "seen, though nothing follows from it"
+        assert len(asked) == 3
+        assert await noted(found) == [{"status": "settled"}]
+
+
+async def test_a_hint_that_nobody_can_confirm_is_not_believed(tmp_path: Path) -> None:
+    async with database(tmp_path) as found:
+        with pytest.raises(Unconfirmable):
+            await taking(found).take("shop", signed(b"{}", "hint_1"), b"{}")
+        assert await noted(found) == []

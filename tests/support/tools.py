@@ -49,6 +49,7 @@ TOOLS: Mapping[str, Tool] = {
         ("chromium", "chromium-browser", "google-chrome"), ("chromium",), inside="usr/lib/chromium/chromium"
     ),
     "systemd-analyze": Tool(("systemd-analyze",), ("systemd",), serves=True),
+    "strace": Tool(("strace",), ("strace",)),
     "wrk": Tool(("wrk",), ("wrk",)),
     "h2load": Tool(("h2load",), ("nghttp2-client",)),
     "nginx": Tool(("nginx",), ("nginx",), serves=True),
@@ -68,7 +69,7 @@ TOOLS: Mapping[str, Tool] = {
     "kdig": Tool(("kdig",), ("knot-dnsutils",)),
     "unbound": Tool(("unbound",), ("unbound",), serves=True),
 }
-FOR_TESTS = ("chromium", "systemd-analyze", "dig", "kdig", "h2load")
+FOR_TESTS = ("chromium", "systemd-analyze", "strace", "dig", "kdig", "h2load")
 FOR_BENCH = ("wrk", "nginx", "varnishd", "gdnsd", "pdns_server", "dnsperf")
 
 
