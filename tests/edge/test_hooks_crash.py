@@ -34,7 +34,7 @@ def run_node(written: dict[str, object], largest_file: int = 0) -> None:
     """A node in a process of its own; with `largest_file`, the system lets it write none larger."""
     if largest_file:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    asyncio.run(serve(parse_edge(dict(written)), reload=None, worker=lambda channel: []))
+    asyncio.run(serve(parse_edge(dict(written)), reload=None, worker=()))
 
 
 @pytest.fixture(scope="module")
