@@ -26,7 +26,7 @@ from tests.edge.wires import eventually, free_port, origin, read_reply
 from tests.support.tools import require
 
 KILLS = int(os.environ.get("TEPI_KILLS", "100"))
-SECONDS = float(os.environ.get("TEPI_KILL_SECONDS", "12"))
+SECONDS = float(os.environ.get("TEPI_KILL_SECONDS", "8"))
 SENDERS = 6
 
 
