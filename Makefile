@@ -22,7 +22,8 @@ help:
 
 install: $(STAMP)
 
-COMPILED := setup.py $(wildcard edge/*.pxd) $(patsubst %.pxd,%.py,$(wildcard edge/*.pxd))
+COMPILED := setup.py $(wildcard edge/*.pxd) $(patsubst %.pxd,%.py,$(wildcard edge/*.pxd)) \
+            geo/spread.py geo/dns/siphash.py geo/dns/rates.py geo/dns/lane.py
 
 $(STAMP): pyproject.toml $(COMPILED)
 	command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) is not there: make PYTHON=/path/to/python3.11'; exit 1; }
@@ -67,7 +68,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench $(ARGS)
 
 fuzz: $(STAMP)
-	TEPI_FUZZ_HEADS=10000000 TEPI_FUZZ_COMPARED=20000 $(BIN)/pytest -s tests/fuzz $(ARGS)
+	TEPI_FUZZ_HEADS=10000000 TEPI_FUZZ_COMPARED=20000 TEPI_FUZZ_PACKETS=10000000 $(BIN)/pytest -s tests/fuzz $(ARGS)
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 $(ARGS)
 
 soak: $(STAMP)

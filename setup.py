@@ -6,7 +6,10 @@ They are Python as they stand. Without a compiler they are left out here and run
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-COMPILED = ("edge.lane", "edge.door", "edge.ids", "edge.series", "edge.access_log")
+COMPILED = (
+    "edge.lane", "edge.door", "edge.ids", "edge.series", "edge.access_log",
+    "geo.spread", "geo.dns.siphash", "geo.dns.rates", "geo.dns.lane",
+)  # fmt: skip
 
 setup(
     ext_modules=cythonize(

@@ -54,6 +54,15 @@ class BadDatabase(ValueError):
     """A file that can't be used as a database; the text names it and says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The search tree of an MMDB file: its number of nodes, the bits of a record, IP version."""
+
+    nodes: int
+    bits: int
+    version: int
+
+
 class Database:
     """An open MMDB file. The file may be replaced by a rename at any time; this one goes on with the old."""
 
@@ -65,6 +74,7 @@ class Database:
         self.path = path
         self._centres = centres
         try:
+            self._opened = path.stat()
             self._reader = maxminddb.open_database(path)
         except FileNotFoundError as error:
             raise BadDatabase(f"{path}: no such file; expected an MMDB file") from error
@@ -107,6 +117,21 @@ class Database:
         if point is None:
             return Location(prefix, country)
         return Location(prefix, country, None, point[0], point[1], None, "country")
+
+    @property
+    def shape(self) -> Shape:
+        """How the file's search tree is laid out."""
+        said = self._reader.metadata()
+        return Shape(int(said.node_count), int(said.record_size), int(said.ip_version))
+
+    def is_current(self) -> bool:
+        """Whether the file at `path` is still the one that was opened."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return False
+        opened = self._opened
+        return (found.st_dev, found.st_ino, found.st_size) == (opened.st_dev, opened.st_ino, opened.st_size)
 
     @property
     def built(self) -> int:

@@ -16,9 +16,9 @@ from operator import itemgetter
 
 from geo.fleet import Fleet, Health, Node, Place
 from geo.lookup import Location
+from geo.spread import bucket_of
 
 EARTH_RADIUS_KM = 6371.0088
-BUCKETS = 4096  # client keys fall into these, so that an order among equals is computed once a bucket
 KEY_OCTETS = {4: 3, 6: 6}  # by IP version: no finer network than /24 and /48 is a client (RFC 7871 §11.1)
 
 HEALTH_ORDER = {Health.HEALTHY: 0, Health.UNKNOWN: 1, Health.DRAINING: 2, Health.UNHEALTHY: 3}
@@ -111,8 +111,8 @@ def distance_km(here: tuple[float, float], place: Place) -> float:
 
 
 def bucket(key: bytes) -> int:
-    """Which of the BUCKETS the client `key` falls into."""
-    return int.from_bytes(blake2b(key, digest_size=8).digest()) % BUCKETS
+    """Which of the buckets (geo.spread) the client `key` falls into."""
+    return bucket_of(int.from_bytes(key), len(key))
 
 
 def _reasons(equals: Equals, best: Equals) -> tuple[Reason, ...]:

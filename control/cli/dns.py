@@ -237,7 +237,7 @@ async def _serve(settings: DnsSettings, database: Lookup, path: Path) -> None:
         alone.watch(responder.fleet)
         tasks.append(asyncio.create_task(alone.run()))
     await server.start()
-    runner = web.AppRunner(_admin(registry, agent), access_log=None)
+    runner = web.AppRunner(_admin(registry, server, agent), access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, *split_address(settings.admin)).start()
@@ -283,8 +283,9 @@ async def _judge_control(agent: Agent, names: Names) -> None:
         await asyncio.sleep(0.5)
 
 
-def _admin(registry: CollectorRegistry, agent: Agent | None) -> web.Application:
+def _admin(registry: CollectorRegistry, server: Server, agent: Agent | None) -> web.Application:
     async def metrics(_request: web.Request) -> web.Response:
+        server.count()
         return web.Response(body=generate_latest(registry), content_type="text/plain")
 
     async def alive(_request: web.Request) -> web.Response:

@@ -67,6 +67,8 @@ class Decision:
     authoritative: bool = True
     scope: int = 0
     node: str | None = None
+    client: Client | None = None  # whom it is for, where that made a difference
+    spread: bool = False  # his network decided among equal nodes
 
 
 REFUSED = Decision(Rcode.REFUSED, authoritative=False)
@@ -217,6 +219,14 @@ class Responder:
             made += option(KEEPALIVE, min(int(manners.idle * 10), 0xFFFF).to_bytes(2))
         return made, proven
 
+    def stands(self, key: bytes) -> bool | None:
+        """Whether `key` is a name of a zone, and not by a wildcard; None where it is a site's host."""
+        area = self._area(key)
+        found = None if area is None else area.names.find(key)
+        if isinstance(found, Name) and found.host:
+            return None
+        return area is not None and area.names.has(key)
+
     def decide(self, query: Query, source: str) -> Decision:
         """What `query` from `source` is answered (RFC 1034 §4.3.2)."""
         question = query.question
@@ -297,11 +307,14 @@ class Responder:
         if not self.fleet.nodes:
             return FAILED
         steered = self.steering.steer(asked.client, asked.kind, area.zone.answers)
-        scope = steered.prefix if asked.client.scoped else 0
+        client = asked.client
+        scope = steered.prefix if client.scoped else 0
         if not steered.data:
-            return _no_data(area, scope)
+            return replace(_no_data(area, scope), client=client)
         records = tuple(Record(key, asked.kind, area.zone.ttl, data) for data in steered.data)
-        return Decision(Rcode.NOERROR, records, scope=scope, node=steered.node)
+        return Decision(
+            Rcode.NOERROR, records, scope=scope, node=steered.node, client=client, spread=steered.spread
+        )
 
     def _service(self, area: Area, key: bytes, asked: Asked) -> Decision:
         """The HTTPS record of a host: what its nodes speak, and where they are (RFC 9460 §7.1, §7.3)."""
@@ -313,9 +326,15 @@ class Responder:
         names = b"".join(bytes((len(name),)) + name.encode() for name in zone.alpn)
         params = ((ALPN, names), (IPV4HINT, b"".join(four.data)), (IPV6HINT, b"".join(six.data)))
         data = b"\0\x01\0" + b"".join(option(number, value) for number, value in params if value)
-        scope = max(four.prefix, six.prefix) if asked.client.scoped else 0
-        record = Record(key, Type.HTTPS, zone.ttl, data)
-        return Decision(Rcode.NOERROR, (record,), scope=scope, node=four.node)
+        client = asked.client
+        return Decision(
+            Rcode.NOERROR,
+            (Record(key, Type.HTTPS, zone.ttl, data),),
+            scope=max(four.prefix, six.prefix) if client.scoped else 0,
+            node=four.node,
+            client=client,
+            spread=four.spread or six.spread,
+        )
 
     def _flat(self, area: Area, key: bytes, alias: Record, asked: Asked, links: int) -> Decision:
         """The addresses of the name that an ALIAS leads to, as if they stood here."""
@@ -338,8 +357,8 @@ class Responder:
             if record.type == asked.kind
         )
         if not found:
-            return _no_data(area, decision.scope)
-        return Decision(Rcode.NOERROR, found, scope=decision.scope, node=decision.node)
+            return replace(_no_data(area, decision.scope), client=decision.client)
+        return replace(decision, rcode=Rcode.NOERROR, answer=found, authority=(), additional=())
 
 
 def _no_data(area: Area, scope: int = 0) -> Decision:

@@ -29,15 +29,15 @@ class Metrics:
         )
         self._known: dict[tuple[str, int, str | None], Counter] = {}
 
-    def observe(self, reply: Reply) -> None:
-        """Counts a reply. All types without data here are one, so that no client makes new series."""
+    def observe(self, reply: Reply, count: int = 1) -> None:
+        """Counts `count` replies. All types without data here are one, so that no client makes new series."""
         kind = _TYPES.get(reply.type, "other")
         key = (kind, reply.rcode, reply.node)
         counter = self._known.get(key)
         if counter is None:
             counter = self._replies.labels(kind, reply.rcode.name, reply.node or "")
             self._known[key] = counter
-        counter.inc()
+        counter.inc(count)
 
     def limited(self, verdict: Verdict) -> None:
         """Counts a reply that was held back."""

@@ -84,6 +84,10 @@ class Names:
                 return self._names[self._wildcards[encloser]]
         return MISSING
 
+    def has(self, key: bytes) -> bool:
+        """Whether the name itself is there, and not just by a wildcard."""
+        return key in self._names
+
     def items(self) -> Iterable[tuple[bytes, Name]]:
         """Every name, with what stands there."""
         return self._names.items()

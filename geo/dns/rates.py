@@ -32,17 +32,24 @@ class Rates:
         self._filled = array("d", [0.0]) * NETWORKS
         self._beyond = array("L", [0]) * NETWORKS
 
-    def admit(self, address: bytes, now: float) -> Verdict:
-        """What becomes of one more reply to `address` (4 or 16 octets) at `now` (seconds, monotonic)."""
-        network = address[: NETWORK_OCTETS[len(address)]]
-        at = hash((self._salt, network)) % NETWORKS
-        left = self._left[at] + (now - self._filled[at]) * self.limit
+    def allow(self, address: bytes, now: float) -> bool:
+        """Whether one more reply to `address` (4 or 16 octets) is within the limit at `now` (monotonic)."""
+        at = self._bucket(address)
+        left = min(self._left[at] + (now - self._filled[at]) * self.limit, self.limit)
         self._filled[at] = now
-        left = min(left, self.limit)
-        if left >= 1.0:
-            self._left[at] = left - 1.0
-            return Verdict.ANSWER
-        self._left[at] = max(left, 0.0)
+        self._left[at] = left - 1.0 if left >= 1.0 else max(left, 0.0)
+        return left >= 1.0
+
+    def instead(self, address: bytes) -> Verdict:
+        """What becomes of a reply to `address` that is beyond the limit."""
+        at = self._bucket(address)
         self._beyond[at] = (self._beyond[at] + 1) & 0xFFFFFFFF
         slips = self._slip and self._beyond[at] % self._slip == 0
         return Verdict.TRUNCATE if slips else Verdict.SILENCE
+
+    def admit(self, address: bytes, now: float) -> Verdict:
+        """What becomes of one more reply to `address` at `now`."""
+        return Verdict.ANSWER if self.allow(address, now) else self.instead(address)
+
+    def _bucket(self, address: bytes) -> int:
+        return hash((self._salt, address[: NETWORK_OCTETS[len(address)]])) % NETWORKS

@@ -13,10 +13,15 @@ from dataclasses import dataclass
 from typing import cast
 
 from geo.dns.answer import Reply, Responder
+from geo.dns.batch import AVAILABLE, COUNT, Batch, text_of
+from geo.dns.lane import Tree
+from geo.dns.lessons import About, Lessons, tree_of
 from geo.dns.rates import Rates, Verdict
 from geo.dns.steering import packed_address
+from geo.lookup import Lookup
 
 BIND_ATTEMPTS = 20
+MOST_BATCHES = 16  # of one socket before others have their turn
 BURST_OCTETS = 2**20  # of packets that may wait while a new responder is made
 Address = tuple[str, int]
 
@@ -37,7 +42,7 @@ class TcpLimits:
     of_one: int = 50
 
 
-def _ignore(_reply: Reply) -> None:
+def _ignore(_reply: Reply, _count: int) -> None:
     return None
 
 
@@ -48,8 +53,8 @@ def _ignore_limited(_verdict: Verdict) -> None:
 class Server:
     """Answers on every address of `listen`, on UDP and TCP. `use` swaps what is answered, without a gap.
 
-    `observe` is called with each reply that was sent, `limited` with what became of one that `rates` held
-    back, for metrics. `clock` gives seconds since 1970.
+    `observe` is called with replies that were sent and their number, `limited` with what became of one that
+    `rates` held back, for metrics. `clock` gives seconds since 1970.
     """
 
     def __init__(
@@ -59,11 +64,10 @@ class Server:
         *,
         limits: TcpLimits = TcpLimits(),
         rates: Rates | None = None,
-        observe: Callable[[Reply], None] = _ignore,
+        observe: Callable[[Reply, int], None] = _ignore,
         limited: Callable[[Verdict], None] = _ignore_limited,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.responder = responder
         self.rates = rates
         self.limited = limited
         self.clock = clock
@@ -72,12 +76,36 @@ class Server:
         self.connections: dict[asyncio.BaseTransport, None] = {}
         self.clients: Counter[str] = Counter()
         self._listen = tuple(listen)
+        self._batches: list[Batch] = []
+        self._lookup: Lookup | None = None
+        self._tree: Tree | None = None
+        self._counted: dict[object, int] = {}
+        self._take(responder)
         self._datagrams: list[asyncio.DatagramTransport] = []
         self._streams: list[asyncio.Server] = []
 
     def use(self, responder: Responder) -> None:
         """From the next packet on, `responder` answers."""
+        self.count()
+        self._take(responder)
+
+    def _take(self, responder: Responder) -> None:
+        lookup = responder.steering.lookup
+        if self._lookup is not lookup:
+            self._lookup, self._tree = lookup, tree_of(lookup)
         self.responder = responder
+        self.lessons = Lessons(responder, self._tree)
+        self._counted = {}
+
+    def count(self) -> None:
+        """Tells `observe` what the lane has answered since the last time."""
+        counted = self.lessons.lane.counted()
+        for about, number in counted.items():
+            more = number - self._counted.get(about, 0)
+            if more:
+                kind, rcode, node = cast(About, about)
+                self.observe(Reply(b"", kind, rcode, node), more)
+        self._counted = counted
 
     def answer(self, packet: bytes, source: str) -> Reply | None:
         """The reply to a datagram; None where none is sent."""
@@ -88,15 +116,51 @@ class Server:
         verdict = self.rates.admit(packed_address(source), time.monotonic())
         if verdict is Verdict.ANSWER:
             return reply
+        return self._instead(verdict, packet, source)
+
+    def _instead(self, verdict: Verdict, packet: bytes, source: str) -> Reply | None:
+        """What a network gets that has had too many replies."""
         self.limited(verdict)
-        return (
-            self.responder.reply(packet, source, now=now, slip=True) if verdict is Verdict.TRUNCATE else None
-        )
+        if verdict is Verdict.SILENCE:
+            return None
+        return self.responder.reply(packet, source, now=int(self.clock()), slip=True)
+
+    def serve(self, batch: Batch) -> None:
+        """Answers the datagrams that wait: the lane what it knows, the responder the rest."""
+        for _ in range(MOST_BATCHES):
+            count = batch.receive()
+            if not count:
+                return
+            now = int(self.clock())
+            left = self.lessons.lane.run(batch, count, self.rates, now, time.monotonic())
+            for number in left:
+                self._serve_one(batch, number)
+            batch.send(count)
+            if count < COUNT:
+                return
+
+    def _serve_one(self, batch: Batch, number: int) -> None:
+        """Answers a query that the lane left; ~n is one whose reply the rates held back."""
+        held, number = number < 0, max(number, ~number)
+        packet, (address, _) = batch.query(number), batch.source(number)
+        source = text_of(address)
+        if held:
+            assert self.rates is not None
+            reply = self._instead(self.rates.instead(address), packet, source)
+        else:
+            reply = self.answer(packet, source)
+            if reply is not None:
+                self.lessons.teach(packet, address, source)
+        batch.answer(number, None if reply is None else reply.wire)
+        if reply is not None:
+            self.observe(reply, 1)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """What is really listened on: port 0 has become a number, the same for UDP and TCP."""
-        return tuple(cast(Address, one.get_extra_info("sockname")[:2]) for one in self._datagrams)
+        batched = (batch.sock.getsockname() for batch in self._batches)
+        plain = (one.get_extra_info("sockname") for one in self._datagrams)
+        return tuple(cast(Address, name[:2]) for name in (*batched, *plain))
 
     async def start(self) -> None:
         """Binds all addresses, or none. Raises CannotListen."""
@@ -109,6 +173,9 @@ class Server:
 
     async def stop(self) -> None:
         """Closes the sockets, lets answers already written leave, and ends every connection."""
+        for batch in self._batches:
+            asyncio.get_running_loop().remove_reader(batch.sock)
+            batch.sock.close()
         for datagrams in self._datagrams:
             datagrams.close()
         for stream in self._streams:
@@ -119,14 +186,20 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await stream.wait_closed()
+        self._batches.clear()
         self._datagrams.clear()
         self._streams.clear()
 
     async def _open(self, address: Address) -> None:
         loop = asyncio.get_running_loop()
         datagram, stream = _bind(address)
-        transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=datagram)
-        self._datagrams.append(transport)
+        if AVAILABLE:
+            batch = Batch(datagram)
+            self._batches.append(batch)
+            loop.add_reader(datagram, self.serve, batch)
+        else:
+            transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=datagram)
+            self._datagrams.append(transport)
         self._streams.append(await loop.create_server(lambda: _Stream(self), sock=stream, backlog=256))
 
 
@@ -190,7 +263,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         reply = server.answer(data, addr[0])
         if reply is not None:
             self._transport.sendto(reply.wire, addr)
-            server.observe(reply)
+            server.observe(reply, 1)
 
     def error_received(self, exc: Exception) -> None:
         """A client that left (ICMP unreachable) is no news."""
@@ -250,7 +323,7 @@ class _Stream(asyncio.Protocol):
         reply = server.responder.reply(query, self._peer, stream=True, now=int(server.clock()))
         if reply is None:
             return b""
-        server.observe(reply)
+        server.observe(reply, 1)
         return len(reply.wire).to_bytes(2) + reply.wire
 
     def pause_writing(self) -> None:

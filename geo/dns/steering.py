@@ -22,25 +22,28 @@ Point = tuple[float, float] | None
 class Client:
     """Whom an answer is for: the place that decides, the network that tells equals apart, its range.
 
-    `scoped` where the range is the client subnet's and the reply has to name a scope (RFC 7871 §7.2.1).
+    `scoped` where the range is the client subnet's and the reply has to name a scope (RFC 7871 §7.2.1);
+    `by_resolver` where the resolver's place stands for it.
     """
 
     point: Point
     network: bytes
     prefix: int
     scoped: bool
+    by_resolver: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Steered:
     """The addresses of the nodes for a client, the best first; none where the nearest has none of the kind.
 
-    `prefix` is the range of clients with this answer.
+    `prefix` is the range of clients with this answer; `spread` where his network decided among equal nodes.
     """
 
     data: tuple[bytes, ...]
     node: str | None
     prefix: int
+    spread: bool = False
 
 
 class Steering:
@@ -50,7 +53,7 @@ class Steering:
         self.fleet = fleet
         self.lookup = lookup
         self._data = {node.name: _node_data(node) for node in fleet.nodes}
-        self._is_split = len(fleet.nodes) > 1
+        self.is_split = len(fleet.nodes) > 1
         # Forgotten whole when full, so that they stay bounded.
         self._groups: dict[tuple[Point, int], Equals | None] = {}
         self._chosen: dict[tuple[Point, int, int, int], tuple[tuple[bytes, ...], str]] = {}
@@ -62,13 +65,17 @@ class Steering:
             return Client(position(located), _network(source), located.prefix, scoped=False)
         located = self.lookup.find(subnet.text())
         network = subnet.address[: KEY_OCTETS[VERSION_OF[subnet.family]]]
-        point = position(located) or position(self.lookup.find(source))
-        return Client(point, network, located.prefix, scoped=True)
+        point = position(located)
+        if point is not None:
+            return Client(point, network, located.prefix, scoped=True)
+        return Client(
+            position(self.lookup.find(source)), network, located.prefix, scoped=True, by_resolver=True
+        )
 
     def steer(self, client: Client, kind: int, most: int) -> Steered:
         """The addresses of type `kind` (A, AAAA) of at most `most` nodes of the place nearest to `client`."""
         group = self._group(client.point, kind)
-        prefix = client.prefix if self._is_split else 0
+        prefix = client.prefix if self.is_split else 0
         if group is None:
             return Steered((), None, prefix)
         number = 0
@@ -81,7 +88,7 @@ class Steering:
             if len(self._chosen) >= MOST_MEMOS:
                 self._chosen.clear()
             chosen = self._chosen[key] = self._addresses(group.ordered(number), kind, most)
-        return Steered(*chosen, prefix)
+        return Steered(*chosen, prefix, spread=len(group.nodes) > 1)
 
     def _group(self, point: Point, kind: int) -> Equals | None:
         """The nodes among which the client's network decides; None where no node has such an address."""

@@ -206,7 +206,7 @@ async def test_bad_packets_stop_nothing(packet: bytes, caplog: pytest.LogCapture
 
 async def test_each_reply_is_observed() -> None:
     seen: list[Reply] = []
-    async with serving(observe=seen.append) as server:
+    async with serving(observe=lambda reply, count: seen.extend([reply] * count)) as server:
         host, port = server.addresses[0]
         await dns.asyncquery.udp(query(), host, port=port, timeout=2)
         await dns.asyncquery.tcp(query("nope.shop.test"), host, port=port, timeout=2)
