@@ -35,6 +35,7 @@ from bench.load.works import HIT, WORKS, Work
 RESULTS = Path(__file__).parent / "results"
 LATENCY = "latency"
 SHARE = 0.6  # of saturation
+KEPT = 0.95  # of the rate; where less comes, server or load had not the core to itself
 MOST_LATENCY = 1.2  # times the peer's
 PEERS = {"nginx": nginx, "Varnish": varnish}
 
@@ -130,6 +131,8 @@ def _paced(contender: Contender, rate: float, seconds: int) -> dict[str, float]:
     ]  # fmt: skip
     said = subprocess.run(pinned(cores()[1], command), capture_output=True, text=True, check=True)
     figures: dict[str, float] = json.loads(said.stdout)
+    if figures["kept"] < KEPT * rate:
+        print(f"{contender.server.name}: {figures['kept']:,.0f} of {rate:,.0f} a second", file=sys.stderr)
     return {"rate": round(rate), **figures}
 
 

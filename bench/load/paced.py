@@ -2,7 +2,7 @@
 
     python -m bench.load.paced PORT PATH RATE SECONDS FIELDS
 
-FIELDS is JSON. Prints JSON: how many, and percentiles in microseconds.
+FIELDS is JSON. Prints JSON: how many, the rate that was kept, and percentiles in microseconds.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ def percentile(sorted_values: list[float], share: float) -> float:
     return sorted_values[min(len(sorted_values) - 1, int(share * len(sorted_values)))]
 
 
-def run(port: int, head: bytes, rate: float, seconds: float) -> list[float]:
-    """Latencies in seconds, in the order of the answers. Raises SystemExit where an answer is no 200."""
+def run(port: int, head: bytes, rate: float, seconds: float) -> tuple[list[float], float]:
+    """Latencies in seconds, in the order of the answers, and answers a second.
+
+    Raises SystemExit where an answer is no 200.
+    """
     poll = select.epoll()
     sockets: dict[int, socket.socket] = {}
     for _ in range(CONNECTIONS):
@@ -64,7 +67,7 @@ def run(port: int, head: bytes, rate: float, seconds: float) -> list[float]:
                 free.append(number)
     for one in sockets.values():
         one.close()
-    return took[int(len(took) * WARM) :]
+    return took[int(len(took) * WARM) :], len(took) / (clock() - began)
 
 
 def _length_of_first(one: socket.socket) -> int:
@@ -90,11 +93,12 @@ def main(port: str, path: str, rate: str, seconds: str, fields: str) -> None:
     lines = "".join(f"{name}: {value}\r\n" for name, value in json.loads(fields).items())
     head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{lines}\r\n".encode()
     gc.disable()
-    took = sorted(run(int(port), head, float(rate), float(seconds)))
+    took, kept = run(int(port), head, float(rate), float(seconds))
+    took.sort()
     shown = {
         f"p{share * 100:g}": round(percentile(took, share) * 1e6, 1) for share in (0.5, 0.9, 0.99, 0.999)
     }
-    print(json.dumps({"requests": len(took), **shown}))
+    print(json.dumps({"requests": len(took), "kept": round(kept), **shown}))
 
 
 if __name__ == "__main__":
