@@ -20,6 +20,7 @@ class Seen:
     heard: Heard
     health: Health = Health.UNKNOWN
     connected: bool = False
+    draining: bool = False  # an operator wants nobody sent there
     replica: str = ""  # the other control that holds its line; "" for this one
     beats: int = 0  # heartbeats so far
     position: Position | None = None
@@ -58,6 +59,11 @@ class Fanout:
     def all(self) -> Iterable[Seen]:
         """Every known node."""
         return self._seen.values()
+
+    def drain(self, name: str, draining: bool) -> None:
+        """An operator drains `name`, or does not any more."""
+        if name in self._seen:
+            self._seen[name].draining = draining
 
     def connected(self, name: str, role: str, version: str) -> None:
         """A line to `name` stands."""
@@ -141,5 +147,6 @@ class Fanout:
     def judge(self, now: float) -> dict[str, str]:
         """Every node's health by name, judged anew."""
         for seen in self._seen.values():
-            seen.health = verdict(seen.heard, seen.health, now)
+            health = verdict(seen.heard, seen.health, now)
+            seen.health = Health.DRAINING if seen.draining and health is Health.HEALTHY else health
         return {seen.name: str(seen.health) for seen in self._seen.values()}

@@ -133,6 +133,19 @@ class Membership:
         self._journal.tell()
         return True
 
+    async def drain(self, name: str, draining: bool) -> bool:
+        """Nobody is sent to the node from now on, or again; whether there is one that has joined."""
+        async with self._database.write() as connection:
+            changed = await connection.execute(
+                update(nodes)
+                .where(nodes.c.name == name, nodes.c.serial.is_not(None))
+                .values(draining=draining)
+            )
+            if not changed.rowcount:
+                return False
+            await self._audit.note(connection, "node.drain" if draining else "node.undrain", name)
+        return True
+
     async def by_certificate(self, name: str, serial: str) -> Role | None:
         """The role of the member `name` whose valid certificate has `serial`; None for anybody else."""
         async with self._database.read() as connection:

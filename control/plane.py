@@ -127,9 +127,9 @@ async def _build_on(database: Database, settings: ControlSettings, clocks: Clock
     purges = Purges(database, journal, fanout, clocks.wall, audit)
     async with database.read() as connection:
         for row in await connection.execute(
-            select(nodes.c.name, nodes.c.role).where(nodes.c.serial.is_not(None))
+            select(nodes.c.name, nodes.c.role, nodes.c.draining).where(nodes.c.serial.is_not(None))
         ):
-            fanout.know(row.name, row.role)
+            fanout.know(row.name, row.role).draining = row.draining
     stream = Stream(
         journal=journal,
         membership=membership,

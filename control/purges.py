@@ -128,7 +128,7 @@ class Purges:
         ).scalars()
         for name in edges.all():
             seen = self._fanout.get(name)
-            healthy = seen is not None and seen.health is Health.HEALTHY
+            healthy = seen is not None and seen.health in (Health.HEALTHY, Health.DRAINING)
             await connection.execute(insert(receipts).values(purge=id, node=name, healthy=healthy))
 
     async def acknowledged(self, node: str, position: Position) -> None:

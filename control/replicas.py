@@ -89,7 +89,7 @@ class Replicas:
         async with self.database.read() as connection:
             members = (
                 await connection.execute(
-                    select(nodes.c.name, nodes.c.serial).where(nodes.c.serial.is_not(None))
+                    select(nodes.c.name, nodes.c.serial, nodes.c.draining).where(nodes.c.serial.is_not(None))
                 )
             ).all()
             rows = (
@@ -116,6 +116,8 @@ class Replicas:
                 ),
                 now,
             )
+        for row in members:
+            self.fanout.drain(row.name, row.draining)
         self.fanout.keep_only({row.name for row in members})
         await self.stream.only({row.name: row.serial for row in members})
 

@@ -66,6 +66,7 @@ async def described(plane: Any) -> list[dict[str, Any]]:
                 "place": member["place"],
                 "addresses": member["addresses"],
                 "capacity": member["capacity"],
+                "draining": member["draining"],
                 "joined": member["serial"] is not None,
                 "health": "unknown" if seen is None else str(seen.health),
                 "connected": seen is not None and seen.connected,
@@ -104,6 +105,20 @@ async def _announce(call: Call) -> web.Response:
     return web.json_response({"name": body.name, "join_token": token}, status=201)
 
 
+class NodeChange(Table):
+    """What is to become of a node."""
+
+    draining: bool = Field(description="Whether visitors are sent elsewhere while anybody else is healthy.")
+
+
+async def _change(call: Call) -> web.Response:
+    name, body = call.path("name"), call.body
+    if not await call.plane.membership.drain(name, body.draining):
+        return problem(404, f"there is no node called {name} that has joined")
+    call.plane.fanout.drain(name, body.draining)
+    return await _show(call)
+
+
 async def _revoke(call: Call) -> web.Response:
     name = call.path("name")
     if not await call.plane.membership.revoke(name):
@@ -124,5 +139,13 @@ ENDPOINTS = (
         rights=("nodes",),
     ),
     Endpoint("GET", "/nodes/{name}", "One node", _show),
+    Endpoint(
+        "PATCH",
+        "/nodes/{name}",
+        "Drain a node, or send visitors there again",
+        _change,
+        body=NodeChange,
+        rights=("nodes",),
+    ),
     Endpoint("DELETE", "/nodes/{name}", "Revoke a node", _revoke, status=204, rights=("nodes",)),
 )

@@ -21,7 +21,7 @@ STYLES = {"healthy": "green", "unhealthy": "red"}
 
 @click.group("node")
 def command() -> None:
-    """Adds, lists, shows and revokes nodes."""
+    """Adds, lists, shows, drains and revokes nodes."""
 
 
 @command.command("add")
@@ -85,6 +85,24 @@ def list_nodes(as_json: bool, control: str | None, token: str | None) -> None:
 def show(name: str, control: str | None, token: str | None) -> None:
     """Shows one node, counters and all."""
     click.echo(json.dumps(_call(control, token, "GET", f"/nodes/{quote(name, safe='')}"), indent=2))
+
+
+@command.command("drain")
+@click.argument("name")
+@control_options
+def drain(name: str, control: str | None, token: str | None) -> None:
+    """Sends visitors elsewhere, as long as any other node is healthy; the node answers who still comes."""
+    _call(control, token, "PATCH", f"/nodes/{quote(name, safe='')}", {"draining": True})
+    click.echo(f"{name} is being drained; DNS answers that are out hold for their TTL")
+
+
+@command.command("undrain")
+@click.argument("name")
+@control_options
+def undrain(name: str, control: str | None, token: str | None) -> None:
+    """Sends visitors to the node again."""
+    _call(control, token, "PATCH", f"/nodes/{quote(name, safe='')}", {"draining": False})
+    click.echo(f"{name} gets visitors again")
 
 
 @command.command("revoke")

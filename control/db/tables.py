@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 metadata = MetaData()
@@ -84,6 +85,7 @@ nodes = Table(
     Column("place", JSON),
     Column("addresses", JSON, nullable=False),
     Column("capacity", Float, nullable=False),
+    Column("draining", Boolean, nullable=False, server_default=false()),
     Column("serial", String(48)),  # of the certificate that is valid now; null before the node has joined
     Column("created_at", Float, nullable=False),
     Column("joined_at", Float),

@@ -120,3 +120,16 @@ def test_a_revoked_node_is_forgotten_and_its_late_words_pass_unheard(fanout: Fan
     fanout.disconnected("jakarta")
     assert fanout.judge(1.0) == {}
     assert fanout.get("jakarta") is None
+
+
+def test_a_drained_node_is_draining_while_it_is_well_and_unhealthy_when_it_is_not(fanout: Fanout) -> None:
+    fanout.drain("jakarta", True)
+    for now in (1.0, 2.0):
+        beat(fanout, now)
+    assert fanout.judge(2.0) == {"jakarta": "draining"}
+    assert fanout.judge(2.0 + SILENCE + 0.1) == {"jakarta": "unhealthy"}
+    for now in (20.0, 21.0):
+        beat(fanout, now)
+    assert fanout.judge(21.0) == {"jakarta": "draining"}
+    fanout.drain("jakarta", False)
+    assert fanout.judge(21.0) == {"jakarta": "healthy"}

@@ -17,7 +17,7 @@ from control.authority import Authority
 from edge import identity
 from edge.identity import JoinFailed, JoinRefused, join, load, obtain
 from edge.secrets import NoSecret
-from tests.control.planes import Control, controlling, joined
+from tests.control.planes import Control, controlling, healthy, joined
 from tests.edge.scripted import eventually, running
 
 
@@ -209,3 +209,33 @@ def test_half_an_identity_counts_as_none(tmp_path: Path) -> None:
     for text in ("", "{}", "[]", json.dumps({"name": "jakarta", "role": "edge"})):
         (tmp_path / "identity" / "node.json").write_text(text)
         assert load(tmp_path) is None
+
+
+async def test_a_drained_node_gets_visitors_only_as_the_last_resort_and_control_remembers(
+    control: Control,
+) -> None:
+    jakarta, bandung = await joined(control, "jakarta"), await joined(control, "bandung")
+    async with running(jakarta.agent()), running(bandung.agent()):
+        await healthy(control, "jakarta", "bandung")
+
+        async def first() -> str:
+            _, told = await control.ask("GET", "/where?address=36.66.0.1")
+            return str(told["node"])
+
+        usual = await first()
+        status, told = await control.ask("PATCH", f"/nodes/{usual}", {"draining": True})
+        assert (status, told["draining"]) == (200, True)
+        await eventually(lambda: jakarta.told.healths[-1].get(usual) == "draining")
+        assert await first() != usual
+        await control.stop()
+        await control.start()
+        await eventually(
+            lambda: {seen.health for seen in control.is_up.fanout.all()} == {"healthy", "draining"}, 20
+        )
+        assert await first() != usual
+        assert (await control.ask("PATCH", f"/nodes/{usual}", {"draining": False}))[0] == 200
+        await healthy(control, "jakarta", "bandung")
+        assert await first() == usual
+    assert (await control.ask("PATCH", "/nodes/nobody", {"draining": True}))[0] == 404
+    await control.invite("surabaya")
+    assert (await control.ask("PATCH", "/nodes/surabaya", {"draining": True}))[0] == 404
