@@ -78,6 +78,21 @@ class Journal:
             oldest = (await connection.execute(select(func.min(journal.c.number)))).scalar()
         return oldest is not None and oldest <= position.number + 1
 
+    async def before_the_oldest(self) -> int:
+        """The number before that of the oldest event that is kept."""
+        head = await self.head()
+        async with self._database.read() as connection:
+            oldest = (await connection.execute(select(func.min(journal.c.number)))).scalar()
+        return head.number if oldest is None else int(oldest) - 1
+
+    async def outlived(self, lineage: str) -> None:
+        """Returns once `lineage` has ended."""
+        while True:
+            grown = self._bell.next
+            if (await self.head()).lineage != lineage:
+                return
+            await grown.wait()
+
     async def is_behind(self, position: Position) -> bool:
         """Whether somebody has seen more of this lineage than there is: numbers were lost with a database."""
         head = await self.head()

@@ -139,6 +139,7 @@ async def _build_on(database: Database, settings: ControlSettings, clocks: Clock
         authority=authority,
         journal_key=public_of(key),
         monotonic=clocks.monotonic,
+        nats=settings.journal_nats,
     )
     auth = Auth(
         database,

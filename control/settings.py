@@ -46,6 +46,12 @@ class ControlSettings(Table):
     journal_keep: int = Field(
         10_000, ge=10, description="Events kept; a node that missed more gets a snapshot."
     )
+    journal_nats: str = Field(
+        "",
+        pattern=r"^$|^(nats|tls)://.+",
+        description="A NATS server with JetStream, as nats://HOST:PORT or tls://HOST:PORT, that carries the "
+        "journal to the nodes; empty: control's own stream.",
+    )
     token_hours: int = Field(24, ge=1, le=24 * 365, description="Hours after which a join token expires.")
     session_hours: int = Field(12, ge=1, le=24 * 90, description="Hours that a dashboard login holds.")
 

@@ -9,7 +9,6 @@ import logging
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -18,9 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from control.api.problem import problem
 from control.audit import Actor, acting
 from control.authority import Authority, BadRequest
+from control.carriers import offer
 from control.fanout import Fanout
 from control.health import SILENCE
 from control.journal import Journal
+from control.lines import TELL_SECONDS, Line, Member
 from control.membership import Membership, TokenRefused
 from control.purges import Purges
 from control.sites import Sites
@@ -31,7 +32,6 @@ log = logging.getLogger("tepi.control.stream")
 
 LARGEST_BODY = 64 * 1024
 LARGEST_FRAME = 4 * 1024 * 1024
-TELL_SECONDS = 1.0
 COMPLAIN_SECONDS = 10.0
 RETRY_SECONDS = 0.5
 REVOKED, DIALLED_AGAIN = 4403, 4409  # WebSocket close codes (RFC 6455 §7.4.2)
@@ -43,46 +43,6 @@ class NoSuchNode(Exception):
 
 class CommandFailed(Exception):
     """The node refused the command, failed, or did not answer in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """Who is behind a connection: a node with a certificate that is valid now."""
-
-    name: str
-    role: str
-    serial: str
-
-
-@dataclass(eq=False, slots=True)
-class Line:
-    """One node's open connection. `heard` is when its last frame came."""
-
-    name: str
-    role: str
-    serial: str
-    socket: web.WebSocketResponse
-    transport: asyncio.Transport | None
-    heard: float
-    owed: Position | None = None  # acknowledged, and not yet written down
-    pending: dict[str, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
-    following: asyncio.Task[None] | None = None
-
-    async def end(self, code: int, why: str) -> None:
-        """Nothing more is sent; the connection is gone soon, whether the node reads or not."""
-        if self.following is not None:
-            self.following.cancel()
-        with contextlib.suppress(ConnectionError, RuntimeError):
-            await self.socket.close(code=code, message=why.encode())
-        if self.transport is not None:
-            with contextlib.suppress(AttributeError):  # TLS is gone already, as early 3.11 tells it
-                self.transport.abort()
-
-    async def tell(self, frame: str) -> None:
-        """Sends `frame`, but waits no longer than a moment for a node that does not read."""
-        with contextlib.suppress(ConnectionError, RuntimeError, TimeoutError):
-            async with asyncio.timeout(TELL_SECONDS):
-                await self.socket.send_str(frame)
 
 
 class Stream:
@@ -99,7 +59,9 @@ class Stream:
         authority: Authority,
         journal_key: str,
         monotonic: Callable[[], float],
+        nats: str = "",
     ) -> None:
+        """`nats` is where else the journal can be had; empty: nowhere."""
         self._journal = journal
         self._membership = membership
         self._sites = sites
@@ -108,6 +70,7 @@ class Stream:
         self._authority = authority
         self._journal_key = journal_key
         self._monotonic = monotonic
+        self._nats = nats
         self._lines: dict[str, Line] = {}
         self._complained = float("-inf")
 
@@ -288,6 +251,7 @@ class Stream:
                 if line.following is None:
                     self._fanout.connected(line.name, line.role, str(frame.get("version", "")))
                     position = _position(frame)
+                    line.carriers = tuple(str(each) for each in frame.get("carriers") or ())
                     line.following = asyncio.create_task(self._follow(line, position))
             case "ack":
                 position = position_of(frame.get("position"))
@@ -295,6 +259,9 @@ class Stream:
                 line.owed = position
                 with contextlib.suppress(SQLAlchemyError):  # the next heartbeat tries again
                     await self._write_receipts(line)
+            case "uncarried":
+                log.info("%s gets the journal by its line: %s", line.name, str(frame.get("why"))[:200])
+                line.uncarried.set()
             case "heartbeat":
                 await self._heartbeat(line, frame)
             case "reply":
@@ -341,9 +308,34 @@ class Stream:
             yield position
         else:
             await self._purges.acknowledged(line.name, position)
+        if self._nats and "nats" in line.carriers:
+            line.carriers = ()
+            await line.socket.send_str(json.dumps(offer(self._nats, position)))
+            if not await self._is_back(line, position.lineage):
+                return
+            here = self._fanout.get(line.name)
+            position = position if here is None or here.position is None else here.position
+            if not await self._journal.reaches_back_to(position):
+                async for at in self._sending(line, position):
+                    yield at
+                return
         async for at, signed in self._journal.follow(position):
             await line.socket.send_str(signed_frame("event", signed))
             yield at
+
+    async def _is_back(self, line: Line, lineage: str) -> bool:
+        """Waits until the node wants events by its line again; False if its lineage ended before."""
+        ended = asyncio.ensure_future(self._journal.outlived(lineage))
+        back = asyncio.ensure_future(line.uncarried.wait())
+        try:
+            await asyncio.wait({ended, back}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                ended.result()
+            return back.done() and not ended.done()
+        finally:
+            for waiting in (ended, back):
+                waiting.cancel()
+            await asyncio.gather(ended, back, return_exceptions=True)
 
     async def _heartbeat(self, line: Line, frame: dict[str, Any]) -> None:
         """While the database is away the node is heard all the same, and told of no head."""

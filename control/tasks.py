@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from control.auth import new_token
+from control.carriers import keep_publishing
 from control.db.bells import listen
 from control.db.database import CHANNEL
 from control.db.election import while_elected
@@ -87,6 +88,9 @@ async def _of_the_elected(plane: Plane) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(take_samples(plane))
         group.create_task(sweep(plane))
+        if plane.settings.journal_nats:
+            settings = plane.settings
+            group.create_task(keep_publishing(settings.journal_nats, plane.journal, settings.journal_keep))
 
 
 async def first_start(plane: Plane) -> None:

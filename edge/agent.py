@@ -8,11 +8,13 @@ import json
 import logging
 import ssl
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import aiohttp
 
+from edge.carrier import CarrierLost, carried
 from edge.checkpoint import Checkpoint
 from edge.journal import (
     BadJournal,
@@ -33,6 +35,7 @@ SILENCE = 3.0  # without a word for so long, a line is cut and a node that slept
 MAX_UNSYNCED = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 DIAL_SECONDS = 10.0
+CARRIER_PATIENCE = 2.0
 LARGEST_FRAME = 256 * 1024 * 1024
 
 
@@ -76,6 +79,8 @@ class Line:
     sent: dict[int, float] = field(default_factory=dict)  # when each unanswered heartbeat left
     head: Position | None = None  # where the journal stood at the last answered heartbeat,
     asked: float = 0.0  # which left then
+    carrier: asyncio.Task[None] | None = None  # brings events another way
+    behind: float | None = None  # since when that has left this node behind
 
 
 @dataclass(slots=True)
@@ -196,6 +201,7 @@ class Agent:
                         "type": "hello",
                         "position": position_document(self._position),
                         "version": self.version,
+                        "carriers": ["nats"],
                     }
                 )
             )
@@ -211,7 +217,7 @@ class Agent:
                 beating.cancel()
                 with contextlib.suppress(asyncio.CancelledError, aiohttp.ClientError, OSError):
                     await beating
-                for task in self._commands:
+                for task in (*self._commands, *([line.carrier] if line.carrier else ())):
                     task.cancel()
 
     async def _beat(self, socket: aiohttp.ClientWebSocketResponse, line: Line) -> None:
@@ -246,6 +252,9 @@ class Agent:
                 await self._acknowledge(socket, line)
             case "head":
                 self._head(line, frame)
+                await self._doubt_carrier(socket, line)
+            case "carrier":
+                line.carrier = asyncio.create_task(self._carried(socket, line, frame))
             case "waiting":
                 pass  # control lives, and its database does not answer: nothing is known of the head
             case "health":
@@ -256,6 +265,43 @@ class Agent:
                 task.add_done_callback(self._commands.discard)
             case kind:
                 log.info("a frame of an unknown type: %r", kind)
+
+    async def _carried(
+        self, socket: aiohttp.ClientWebSocketResponse, line: Line, frame: dict[str, Any]
+    ) -> None:
+        """Takes events in as another carrier brings them; when it fails, control is asked for them."""
+        where = str(frame["url"]), str(frame["stream"]), str(frame["subject"]), int(frame["after"])
+        try:
+            async with aclosing(carried(*where)) as frames:
+                async for text in frames:
+                    await self._event(self.reader.event(parse(text)))
+                    await self._acknowledge(socket, line)
+        except (CarrierLost, BadJournal) as error:
+            await self._uncarried(socket, str(error))
+        except (ConnectionError, RuntimeError, aiohttp.ClientError):
+            return  # the line itself is cut
+        except Exception:
+            log.exception("the carrier was left")
+            await self._uncarried(socket, "this node failed")
+
+    async def _doubt_carrier(self, socket: aiohttp.ClientWebSocketResponse, line: Line) -> None:
+        """A carrier that leaves this node behind control's head for a while is given up."""
+        if line.carrier is None or line.carrier.done() or line.head is None:
+            return
+        if self._position is not None and self._position.reaches(line.head):
+            line.behind = None
+        elif line.behind is None:
+            line.behind = self.monotonic()
+        elif self.monotonic() - line.behind > CARRIER_PATIENCE:
+            line.carrier.cancel()
+            await asyncio.gather(line.carrier, return_exceptions=True)
+            await self._uncarried(socket, "it leaves this node behind")
+
+    async def _uncarried(self, socket: aiohttp.ClientWebSocketResponse, why: str) -> None:
+        log.warning("control is asked for the journal itself: %s", why)
+        with contextlib.suppress(ConnectionError, RuntimeError, aiohttp.ClientError):
+            told = {"type": "uncarried", "position": position_document(self._position), "why": why}
+            await socket.send_str(json.dumps(told))
 
     async def _event(self, event: Event) -> None:
         here = self._position
