@@ -68,6 +68,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench $(ARGS)
 
 fuzz: $(STAMP)
+	TEPI_FUZZ_API=200 $(BIN)/pytest -s tests/control/api/test_schemathesis.py --timeout=0 $(ARGS)
 	TEPI_FUZZ_HEADS=10000000 TEPI_FUZZ_COMPARED=20000 TEPI_FUZZ_PACKETS=10000000 $(BIN)/pytest -s tests/fuzz $(ARGS)
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 $(ARGS)
 

@@ -34,7 +34,7 @@ async def _explain(call: Call) -> web.Response:
     await need_its_sites(call.plane, call.principal, Purge("url", body.url))
     name = body.node or any_edge(call.plane)
     if name is None:
-        return problem(503, "no edge node is connected")
+        return problem(409, "no edge node is connected")
     try:
         told = await call.plane.command(name, "explain", body.model_dump(exclude={"node"}, exclude_none=True))
     except NoSuchNode:

@@ -89,6 +89,9 @@ def _handler(plane: Plane, endpoint: Endpoint) -> Callable[[web.Request], Awaita
     async def answer(request: web.Request) -> web.StreamResponse:
         if any("\x00" in part for part in request.match_info.values()):
             return problem(404, "there is nothing whose name holds a NUL")
+        for name, value in request.query.items():
+            if "\x00" in name + value:
+                raise BadQuery(name.replace("\x00", ""), value[:40], "text without NUL")
         try:
             principal = await authenticate(plane, request)
         except TokenExpired as error:

@@ -30,7 +30,7 @@ async def control(tmp_path: Path) -> AsyncIterator[Control]:
 
 async def test_explain_asks_a_healthy_node_or_the_one_that_is_named(control: Control) -> None:
     body = {"url": "http://shop.test/p"}
-    assert (await control.ask("POST", "/explain", body))[0] == 503
+    assert (await control.ask("POST", "/explain", body))[0] == 409
     jakarta, virginia = await joined(control, "jakarta"), await joined(control, "virginia")
     jakarta.told, virginia.told = Explains(), Explains()
     async with running(virginia.agent()):
