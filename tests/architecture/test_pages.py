@@ -127,6 +127,7 @@ def test_every_dependency_at_run_time_is_used() -> None:
         "backports.zstd": "backports",
         "dnspython": "dns",
         "google-re2": "re2",
+        "nats-py": "nats",
     }
     source = "\n".join(path.read_text(encoding="utf-8") for path in sources(*PACKAGES))
     for requirement in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]:
