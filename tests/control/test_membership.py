@@ -12,8 +12,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from cryptography import x509
+from sqlalchemy import select
 
 from control.authority import Authority
+from control.db.tables import metadata
 from edge import identity
 from edge.identity import JoinFailed, JoinRefused, join, load, obtain
 from edge.secrets import NoSecret
@@ -41,10 +43,15 @@ async def test_a_node_joins_and_keeps_its_identity(control: Control, tmp_path: P
 
 async def test_the_key_never_leaves_the_node(control: Control, tmp_path: Path) -> None:
     node = await joined(control, "jakarta")
-    kept = (control.directory / "control.db").read_bytes() + b"".join(
-        path.read_bytes() for path in control.directory.iterdir() if path.is_file()
-    )
-    assert node.identity.key.read_bytes() not in kept
+    secret = node.identity.key.read_text().splitlines()[1]
+    kept = [path.read_bytes() for path in control.directory.iterdir() if path.is_file()]
+    assert not any(secret.encode() in each for each in kept)
+    async with control.is_up.database.read() as connection:
+        rows = [
+            repr(row) for table in metadata.sorted_tables for row in await connection.execute(select(table))
+        ]
+    assert any("jakarta" in row for row in rows)
+    assert not any(secret in row for row in rows)
 
 
 async def test_a_token_works_once(control: Control, tmp_path: Path) -> None:
