@@ -22,7 +22,7 @@ help:
 
 install: $(STAMP)
 
-COMPILED := setup.py $(wildcard edge/*.pxd) $(patsubst %.pxd,%.py,$(wildcard edge/*.pxd)) \
+COMPILED := setup.py $(wildcard edge/*.pxd edge/*/*.pxd) $(patsubst %.pxd,%.py,$(wildcard edge/*.pxd edge/*/*.pxd)) \
             geo/spread.py geo/dns/siphash.py geo/dns/rates.py geo/dns/lane.py
 
 $(STAMP): pyproject.toml $(COMPILED)

@@ -8,6 +8,7 @@ from setuptools import Extension, setup
 
 COMPILED = (
     "edge.lane", "edge.door", "edge.ids", "edge.series", "edge.access_log",
+    "edge.store.ranking", "edge.store.eviction",
     "geo.spread", "geo.dns.siphash", "geo.dns.rates", "geo.dns.lane",
 )  # fmt: skip
 

@@ -1,8 +1,6 @@
-"""Eviction by SIEVE (Zhang et al., NSDI 2024): one queue, one mark, one hand; and how much is hot.
+"""Eviction: who goes when there is no room (by edge.store.ranking), and how much is hot.
 
-What was used since the hand last passed is spared once; what was not is evicted. New entries do not
-push used ones out. The mark is the period of the last use, so that a hit costs a comparison, and once a
-period an assignment.
+This is Python that Cython compiles as it stands, with the types of eviction.pxd.
 """
 
 from __future__ import annotations
@@ -10,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+import cython
+
 from edge.policy.entry import Entry
+from edge.store.ranking import TICKS, Ranking, Remembered
 
 if TYPE_CHECKING:
     from edge.store.parts import Piece
@@ -25,15 +26,18 @@ class Copy(Protocol):
 
 
 class Heat:
-    """How many bytes were used lately: in this period or the one before.
+    """The moment, in ticks, and how many bytes were used lately: since the turn before the last one.
 
-    How long a period is, is up to who calls `turn`.
+    How long there is between turns is up to who calls `turn`.
     """
 
-    __slots__ = ("_before", "_now", "on_touch", "period")
+    __slots__ = ("_before", "_before_last", "_last", "_now", "on_touch", "period", "ranking")
 
     def __init__(self) -> None:
-        self.period = 2  # a slot that was never used has 0
+        self.ranking = Ranking()
+        self.period = 1  # the tick; a slot that was never used has 0
+        self._last = 1  # the first tick since the last turn, and since the one before
+        self._before_last = 1
         self._now = 0
         self._before = 0
         self.on_touch: Callable[[Entry], None] | None = None  # who else wants to know of uses
@@ -43,43 +47,54 @@ class Heat:
         """Bytes used lately."""
         return self._now + self._before
 
-    def turn(self) -> None:
-        """Begin a period."""
+    def tick(self) -> None:
+        """Let a moment pass: what is used from now on was used later than what was used so far."""
         self.period += 1
+        self.ranking.now = self.period
+
+    def turn(self) -> None:
+        """What was used before the last turn is not hot any more."""
+        self.tick()
+        self._last, self._before_last = self.period, self._last
         self._now, self._before = 0, self._now
 
     def of(self, slot: Slot) -> int:
         """The hot bytes of `slot`."""
-        return slot.size if slot.used >= self.period - 1 else 0
+        return slot.size if slot.used >= self._before_last else 0
 
-    def mark(self, slot: Slot, period: int) -> None:
+    def mark(self, slot: Slot, period: cython.longlong) -> None:
         """`slot` was last used in `period`; 0: never."""
-        if slot.used == self.period:
-            self._now -= slot.size
-        elif slot.used == self.period - 1:
-            self._before -= slot.size
+        used: cython.longlong = slot.used
+        size: cython.longlong = slot.size
+        if used >= self._last:
+            self._now -= size
+        elif used >= self._before_last:
+            self._before -= size
         slot.used = period
-        if period == self.period:
-            self._now += slot.size
-        elif period == self.period - 1:
-            self._before += slot.size
+        if period >= self._last:
+            self._now += size
+        elif period >= self._before_last:
+            self._before += size
 
-    def resize(self, slot: Slot, size: int) -> None:
+    def resize(self, slot: Slot, size: cython.longlong) -> None:
         """`slot` holds `size` bytes from now on."""
         used = slot.used
         self.mark(slot, 0)
         slot.size = size
         self.mark(slot, used)
+        if slot.place >= 0:
+            self.ranking.resize(slot.place, size)
 
 
 class Slot:
-    """An entry's place in the queue, or that of a `piece` of its body.
+    """An entry's place in the store, or that of a `piece` of its body.
 
-    `used` is the period of its last use, 0 once the hand has passed. `alive` turns false, for good, when it
-    leaves the store. `memos` are the copies that must not outlive it.
+    `name` is a number of 32 bits that it has again when it comes again. `used` is the tick of its last use, 0
+    if it was not. `alive` turns false, for good, when it leaves the store. `memos` are the copies that must
+    not outlive it.
     """
 
-    __slots__ = ("alive", "entry", "heat", "memos", "newer", "older", "piece", "size", "used")
+    __slots__ = ("alive", "entry", "heat", "memos", "name", "piece", "place", "size", "used")
 
     def __init__(self, entry: Entry, size: int, heat: Heat, piece: Piece | None = None) -> None:
         self.entry = entry
@@ -87,16 +102,19 @@ class Slot:
         self.size = size
         self.heat = heat
         self.used = 0
+        self.place = -1  # its number among all, while it is stored
+        self.name = 0
         self.alive = True
         self.memos: list[Copy] = []
-        self.newer: Slot | None = None
-        self.older: Slot | None = None
 
     def use(self) -> None:
         """Note a hit."""
         heat = self.heat
         if self.used is not heat.period:  # the same number, but another object now and then: that is no harm
             heat.mark(self, heat.period)
+            self.used = heat.period  # that very object
+            if self.place >= 0:
+                heat.ranking.use(self.place)
 
     def touch(self) -> None:
         """Tell of hits that are answered from a copy, once in a while."""
@@ -115,46 +133,51 @@ class Slot:
         self.memos.clear()
 
 
-class Sieve:
-    """The queue from newest to oldest, and the hand that walks it from the oldest on."""
+class Places:
+    """What is stored, each with a place, and which of it goes next; and what went, by name, for a while.
 
-    __slots__ = ("_hand", "_newest", "_oldest")
+    `room` is how many bytes there may be: while as much comes, TICKS ticks pass.
+    """
 
-    def __init__(self) -> None:
-        self._newest: Slot | None = None
-        self._oldest: Slot | None = None
-        self._hand: Slot | None = None
+    __slots__ = ("_came", "_heat", "_ranking", "_remembered", "_slots", "_tick")
+
+    def __init__(self, heat: Heat, room: int) -> None:
+        self._heat = heat
+        self._ranking = heat.ranking
+        self._remembered = Remembered()
+        self._slots: list[Slot] = []
+        self._tick = max(1, room // TICKS)
+        self._came = 0
+
+    def __len__(self) -> int:
+        return len(self._slots)
 
     def add(self, slot: Slot) -> None:
-        """Put `slot` in as the newest."""
-        slot.older = self._newest
-        slot.newer = None
-        if self._newest is not None:
-            self._newest.newer = slot
-        self._newest = slot
-        if self._oldest is None:
-            self._oldest = slot
+        """Give `slot` a place. If it went not long ago, it is taken for used as often as it was."""
+        self._came += slot.size
+        while self._came >= self._tick:
+            self._came -= self._tick
+            self._heat.tick()
+        entry, piece, slots = slot.entry, slot.piece, self._slots
+        slot.name = hash((entry.key, entry.selection, None if piece is None else piece.first)) & 0xFFFFFFFF
+        slot.place = self._ranking.enter(slot.size, self._remembered.take(slot.name) + 1)
+        slots.append(slot)
+        self._remembered.fit(len(slots))
 
     def remove(self, slot: Slot) -> None:
-        """Take `slot` out."""
-        if self._hand is slot:
-            self._hand = slot.newer
-        if slot.newer is not None:
-            slot.newer.older = slot.older
-        else:
-            self._newest = slot.older
-        if slot.older is not None:
-            slot.older.newer = slot.newer
-        else:
-            self._oldest = slot.newer
-        slot.newer = slot.older = None
-        slot.heat.mark(slot, 0)
+        """Take `slot` out, and remember it."""
+        place = slot.place
+        self._remembered.put(slot.name, self._ranking.uses(place))
+        self._ranking.leave(place)
+        last = self._slots.pop()
+        if last is not slot:
+            self._slots[place] = last
+            last.place = place
+        slot.place = -1
+        if slot.used:
+            slot.heat.mark(slot, 0)
 
     def victim(self) -> Slot | None:
-        """The slot to evict next; the caller removes it. None if the queue is empty."""
-        hand = self._hand or self._oldest
-        while hand is not None and hand.used:
-            hand.heat.mark(hand, 0)
-            hand = hand.newer or self._oldest
-        self._hand = hand
-        return hand
+        """The slot to go next; the caller removes it. None if there is none."""
+        number = self._ranking.victim()
+        return None if number < 0 else self._slots[number]

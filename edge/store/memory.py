@@ -12,7 +12,7 @@ from edge.policy.entry import Entry
 from edge.policy.key import origin_of
 from edge.purge import Groups, Keys, Mark, Prefix, Site, Tag, Weight
 from edge.store.content import Stored
-from edge.store.eviction import Heat, Sieve, Slot
+from edge.store.eviction import Heat, Places, Slot
 from edge.store.index import NameIndex, list_names, unlist_names
 from edge.store.parts import Parts, Piece
 from edge.store.sweeping import SLICE, OnMark, Sweep
@@ -51,8 +51,8 @@ class MemoryStore:
         self._sites: dict[str, dict[Entry, None]] = {}
         self._tags: dict[str, NameIndex] = {}  # site -> tag -> entries
         self._groups: dict[str, NameIndex] = {}  # origin -> group -> entries
-        self._queue = Sieve()
         self.heat = Heat()
+        self._places = Places(self.heat, budget)
         self._sweeps: list[Sweep] = []
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ class MemoryStore:
         list_names(self._tags, entry.site, entry.tags, entry)
         if entry.groups:
             list_names(self._groups, origin_of(entry.key), entry.groups, entry)
-        self._queue.add(slot)
+        self._places.add(slot)
         self.size += size
         return True
 
@@ -158,7 +158,7 @@ class MemoryStore:
             made = Piece(begin, piece)
             made.slot = Slot(slot.entry, size, self.heat, made)
             parts.pieces[begin] = made
-            self._queue.add(made.slot)
+            self._places.add(made.slot)
             self.size += size
         if not parts.sliced and parts.size <= self.max_object:
             self._make_whole(parts)
@@ -217,7 +217,7 @@ class MemoryStore:
         """Take `entry` out, but not the pieces of its body."""
         del self._slots[entry]
         slot.die()
-        self._queue.remove(slot)
+        self._places.remove(slot)
         self.size -= slot.size
         variants = self._keys[entry.key]
         variants.remove(entry)
@@ -253,7 +253,7 @@ class MemoryStore:
         slot = piece.slot
         assert slot is not None
         slot.alive = False
-        self._queue.remove(slot)
+        self._places.remove(slot)
         self.size -= slot.size
 
     def knows_site(self, site: str) -> bool:
@@ -359,7 +359,7 @@ class MemoryStore:
     def _make_room(self, size: int = 0) -> None:
         """Evict until `size` more bytes fit, or nothing is left to go."""
         while self.size + size > self.budget:
-            victim = self._queue.victim()
+            victim = self._places.victim()
             if victim is None:
                 return
             self.evictions += 1

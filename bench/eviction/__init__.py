@@ -1,0 +1,1 @@
+"""How eviction is measured: traces, the offline limits, the replay, the independent judge."""

@@ -1,0 +1,46 @@
+# The types with which edge/store/eviction.py is compiled. `used` and `period` stay objects: the lane compares them.
+
+from edge.store.ranking cimport Ranking, Remembered
+
+
+cdef class Heat:
+    cdef readonly Ranking ranking
+    cdef readonly object period
+    cdef long long _last
+    cdef long long _before_last
+    cdef long long _now
+    cdef long long _before
+
+    cpdef tick(self)
+    cpdef turn(self)
+    cpdef mark(self, Slot slot, long long period)
+    cpdef resize(self, Slot slot, long long size)
+
+
+cdef class Slot:
+    cdef public object entry
+    cdef public object piece
+    cdef public long long size
+    cdef readonly Heat heat
+    cdef public object used
+    cdef public Py_ssize_t place
+    cdef public unsigned int name
+    cdef public bint alive
+    cdef readonly list memos
+
+    cpdef use(self)
+    cpdef die(self)
+    cpdef let_go(self)
+
+
+cdef class Places:
+    cdef Heat _heat
+    cdef Ranking _ranking
+    cdef Remembered _remembered
+    cdef list _slots
+    cdef long long _tick
+    cdef long long _came
+
+    cpdef add(self, Slot slot)
+    cpdef remove(self, Slot slot)
+    cpdef Slot victim(self)
