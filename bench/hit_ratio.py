@@ -1,9 +1,10 @@
 """How many requests, and how many bytes, does each eviction policy answer from the cache?
 
-Traces (bench/eviction/traces.toml, and generated ones) are replayed with room for 1 % and for 10 % of their objects,
-or of their bytes where sizes are known: through the memory store's own places, plain LRU beside them, LFUDA, and
-libCacheSim's policies and offline limits. Half of the traces were for tuning; the other half is what counts.
-Public traces are read from bench/traces/, or fetched by name; those that cannot be had are named and left out.
+Traces (bench/eviction/traces.toml, and generated ones) are replayed with room for 1 % and for 10 % of their
+objects, or of their bytes where sizes are known: through the memory store's own places, plain LRU beside
+them, LFUDA, and libCacheSim's policies and offline limits. Half of the traces were for tuning; the other half
+is what counts. Public traces are read from bench/traces/, or fetched by name; those that cannot be had are
+named and left out.
 
     python -m bench.hit_ratio [--all] [--traces WORD ...]
 """
@@ -24,6 +25,7 @@ from rich.table import Table
 from bench.eviction import traces
 from bench.eviction.limits import JUDGES, Lfuda, judge
 from bench.eviction.replay import Lru, Ours, Ratio, replay
+from bench.load.picture import bars
 
 RESULTS = Path(__file__).parent / "results"
 SHARES = (0.01, 0.1)  # of the footprint
@@ -53,8 +55,12 @@ class Run:
         """Hit ratio above LRU's."""
         return float(getattr(self.ratios[policy], what) - getattr(self.ratios["LRU"], what))
 
+    def knows(self, policy: str) -> bool:
+        """Whether `policy` was run."""
+        return policy in self.ratios
+
     def closed(self, policy: str, what: str) -> float | None:
-        """The share of the gap from LRU to the limit that `policy` closes; None where there is next to none."""
+        """The share of the gap from LRU to the limit that `policy` closes; None where there is none."""
         gap = self.limit(what) - getattr(self.ratios["LRU"], what)
         if gap < GAP or (what == "bytes" and not self.sized):
             return None
@@ -78,14 +84,18 @@ def measure(trace: traces.Trace) -> list[Run]:
 
 def mean(runs: list[Run], policy: str, what: str) -> float:
     """The mean share of the gap that `policy` closes."""
-    found = [closed for run in runs if (closed := run.closed(policy, what)) is not None]
+    found = [closed for run in runs if run.knows(policy) and (closed := run.closed(policy, what)) is not None]
     return fmean(found) if found else 0.0
 
 
 def worst(runs: list[Run], policy: str, what: str) -> tuple[float, str]:
     """The least that `policy` wins over LRU, and on which trace."""
-    found = [(run.won(policy, what), f"{run.trace} {run.share:.0%}") for run in runs if what == "objects" or run.sized]
-    return min(found)
+    found = [
+        (run.won(policy, what), f"{run.trace} {run.share:.0%}")
+        for run in runs
+        if run.knows(policy) and (what == "objects" or run.sized)
+    ]
+    return min(found, default=(0.0, "–"))
 
 
 def summary(runs: list[Run]) -> dict[str, dict[str, object]]:
@@ -101,7 +111,7 @@ def summary(runs: list[Run]) -> dict[str, dict[str, object]]:
             row[f"{what}, worst trace"] = where
         for sized, name in ((False, "objects that count one"), (True, "objects with sizes")):
             row[name] = round(mean([run for run in runs if run.sized is sized], policy, "objects"), 4)
-        seconds = sum(run.ratios[policy].seconds for run in runs)
+        seconds = sum(run.ratios[policy].seconds for run in runs if run.knows(policy))
         row["CPU against LRU"] = round(seconds / lru, 2) if seconds else None
         rows[policy] = row
     return rows
@@ -134,31 +144,21 @@ def each(console: Console, runs: list[Run]) -> None:
     console.print(table)
 
 
-def plot(halves: dict[str, dict[str, dict[str, object]]], file: Path) -> None:
+def picture(rows: dict[str, dict[str, object]]) -> str:
     """Bars: what each policy closes of the gaps, over the traces that are reported."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    rows = halves["report"]
-    figure, axes = pyplot.subplots(figsize=(8, 4.5))
-    for offset, what in ((-0.2, "objects"), (0.2, "bytes")):
-        heights = [100 * float(str(row[what])) for row in rows.values()]
-        axes.bar([place + offset for place in range(len(rows))], heights, width=0.4, label=what)
-    axes.set_xticks(range(len(rows)), list(rows))
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_ylim(bottom=max(-60, axes.get_ylim()[0]))
-    axes.set_ylabel("% of the gap from LRU to the limit")
-    axes.set_title("Hits won over LRU, mean of the reported traces at 1 % and 10 % of the footprint")
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(file, dpi=100)
+    values = {
+        f"{policy}, {what}": max(0.0, 100 * float(str(row[what])))
+        for what in ("objects", "bytes")
+        for policy, row in rows.items()
+    }
+    return bars("% of the gap from LRU to the offline limit that is closed", values)
 
 
 def main() -> int:
-    """Measures, prints, writes bench/results/hit_ratio.json and .png."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measures, prints, writes bench/results/hit_ratio.json and .svg."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--all", action="store_true", help="a row for every run")
     parser.add_argument("--traces", nargs="*", help="only those whose names hold one of these words")
     chosen = parser.parse_args()
@@ -188,10 +188,15 @@ def main() -> int:
         each(console, runs)
     if not chosen.traces:
         RESULTS.mkdir(exist_ok=True)
-        document = {"judges": list(JUDGES), "left out": absent, "summary": halves, "runs": [asdict(run) for run in runs]}
+        document = {
+            "judges": list(JUDGES),
+            "left out": absent,
+            "summary": halves,
+            "runs": [asdict(run) for run in runs],
+        }
         (RESULTS / "hit_ratio.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
         if "report" in halves:
-            plot(halves, RESULTS / "hit_ratio.png")
+            (RESULTS / "hit_ratio.svg").write_text(picture(halves["report"]), encoding="utf-8")
     return 0
 
 

@@ -13,7 +13,7 @@ Made = tuple[Numbers, Numbers]  # the ids in order, and the size that each has
 
 
 def drawn_sizes(objects: int, seed: int) -> Numbers:
-    """Sizes as on the web: two in three small and log-normal about 6 KB, the others about 40 KB, some huge."""
+    """Sizes as on the web: two in three small and log-normal about 6 KB, the others about 40 KB."""
     chance = np.random.Generator(np.random.PCG64(seed))
     return _web_sizes(chance, objects)
 
@@ -60,7 +60,9 @@ def scans(chance: Generator, many: int) -> Made:
     step = many // 6
     for begin in range(step // 2, many - 12_000, step):
         ids[begin : begin + 12_000 : 1] = np.where(
-            chance.random(12_000) < 0.7, np.arange(12_000) + chance.integers(0, objects - 12_000), ids[begin : begin + 12_000]
+            chance.random(12_000) < 0.7,
+            np.arange(12_000) + chance.integers(0, objects - 12_000),
+            ids[begin : begin + 12_000],
         )
     return ids, _web_sizes(chance, objects)[ids]
 
@@ -139,7 +141,9 @@ def news(chance: Generator, many: int) -> Made:
     weight = chance.pareto(1.1, 80_000) + 0.1
     counts = np.minimum(chance.poisson(weight * many / weight.sum()), many // 50)
     ids = np.repeat(np.arange(80_000), counts)
-    moments = np.repeat(births, counts) + chance.exponential(0.03, counts.sum()) * chance.exponential(1.0, counts.sum())
+    moments = np.repeat(births, counts) + chance.exponential(0.03, counts.sum()) * chance.exponential(
+        1.0, counts.sum()
+    )
     ids = ids[np.argsort(moments, kind="stable")][:many]
     return ids, _web_sizes(chance, 80_000)[ids]
 

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge.store.eviction import Heat, Places, Slot
 from bench.eviction.traces import Trace
+from edge.store.eviction import Heat, Places, Slot
 
 
 class Policy(Protocol):

@@ -1,9 +1,8 @@
 """The traces: public ones, fetched by name and held against their hashes, and generated ones.
 
-A trace is the order in which objects are asked for, and how large each object is. Where a public trace does not
-say how large, every object counts one; a twin of it with sizes drawn as on the web is a trace of its own, named so.
-Every second trace is for tuning, the others are reported.
-"""
+A trace is the order in which objects are asked for, and how large each object is. Where a public trace does
+not say how large, every object counts one; a twin of it with sizes drawn as on the web is a trace of its own,
+named so. Every second trace is for tuning, the others are reported."""
 
 from __future__ import annotations
 
@@ -53,7 +52,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """`ids[n]` is asked for at moment n and has `sizes[ids[n]]` bytes; ids count from 0 by first appearance."""
+    """`ids[n]` is asked for at moment n and has `sizes[ids[n]]` bytes; ids count from 0 as they appear."""
 
     name: str
     split: str
@@ -95,7 +94,12 @@ def bring(source: Source) -> bytes:
 def load(source: Source) -> list[Trace]:
     """The trace; where it has no sizes, its twin with drawn ones beside it."""
     data = bring(source)
-    for suffix, opened in ((".xz", lzma.decompress), (".gz", gzip.decompress), (".bz2", bz2.decompress), (".zst", _unzstd)):
+    for suffix, opened in (
+        (".xz", lzma.decompress),
+        (".gz", gzip.decompress),
+        (".bz2", bz2.decompress),
+        (".zst", _unzstd),
+    ):
         if source.url.endswith(suffix):
             data = opened(data)
     ids, sizes = READERS[source.form](data)
@@ -117,7 +121,9 @@ def generated_traces() -> list[Trace]:
         ids, sizes = make(np.random.Generator(np.random.PCG64(number)), LONGEST)
         ids, first = dense(ids)
         split = ("tune", "report")[number % 2]
-        made.append(Trace(f"gen:{name}", split, (make.__doc__ or "").partition("\n")[0], True, ids, sizes[first]))
+        made.append(
+            Trace(f"gen:{name}", split, (make.__doc__ or "").partition("\n")[0], True, ids, sizes[first])
+        )
     return made
 
 

@@ -42,7 +42,7 @@ cdef class Ranking:
     cpdef void use(self, Py_ssize_t number)
 
     @cython.locals(
-        count=Py_ssize_t, number=Py_ssize_t, place=int, lowest=int, cell=Py_ssize_t, bar=double, worth=double,
+        count=Py_ssize_t, number=Py_ssize_t, place=int, lowest=int, draw=int, cell=Py_ssize_t, bar=double, worth=double,
         chance=cython.uint,
     )
     cpdef Py_ssize_t victim(self)

@@ -1,13 +1,14 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
 """What of all that is stored is worth its place least: learned from what was asked for again. Pure.
 
-An item has a number from 0 on, and of it are known its size, how often it was used, and when last, in ticks of
-the store's turnover. The more often and the later it was used, the sooner it is expected again; how much sooner is
-learned: per row (times used) and column (ticks since) it is counted how many were asked for again, against how many
-stood there. What is expected again soonest per byte to the power of `PULL` is worth most. The least worthy of a few
-drawn by lot goes; the next least are looked at again, at the next turn. What went is remembered for a while, as a
-number without a name, so that what comes back is not taken for new. This forgives what SIEVE, S3-FIFO and LRU each
-fall for, because none of their rules is fixed here: docs/eviction.md has the figures.
+An item has a number from 0 on, and of it are known its size, how often it was used, and when last, in ticks
+of the store's turnover. The more often and the later it was used, the sooner it is expected again; how much
+sooner is learned: per row (times used) and column (ticks since) it is counted how many were asked for again,
+against how many stood there. What is expected again soonest per byte to the power of `PULL` is worth most.
+The least worthy of a few drawn by lot goes; the next least are looked at again, at the next turn. What went
+is remembered for a while, as a number without a name, so that what comes back is not taken for new. This
+forgives what SIEVE, S3-FIFO and LRU each fall for, because none of their rules is fixed here:
+docs/eviction.md has the figures.
 
 This is Python that Cython compiles as it stands, with the types of ranking.pxd.
 """
@@ -37,7 +38,21 @@ _SETS = 64
 _ALL = 1e300  # more than anything is worth
 _USED = (1.0, 2.0, 3.0, 4.5, 7.5, 13.5, 29.0, 60.0)  # times, in the middle of a row
 _ROW = bytes(
-    0 if n < 2 else 1 if n < 3 else 2 if n < 4 else 3 if n < 6 else 4 if n < 10 else 5 if n < 18 else 6 if n < 40 else 7
+    0
+    if n < 2
+    else 1
+    if n < 3
+    else 2
+    if n < 4
+    else 3
+    if n < 6
+    else 4
+    if n < 10
+    else 5
+    if n < 18
+    else 6
+    if n < 40
+    else 7
     for n in range(_MOST + 1)
 )
 
@@ -70,7 +85,8 @@ class Ranking:
         self._again = array("d", bytes(8 * ROWS * COLUMNS))
         self._stood = array("d", bytes(8 * ROWS * COLUMNS))
         self._expected = array(
-            "d", (_USED[row] * 2.0 ** (-FADE * column / 2) for row in range(ROWS) for column in range(COLUMNS))
+            "d",
+            (_USED[row] * 2.0 ** (-FADE * column / 2) for row in range(ROWS) for column in range(COLUMNS)),
         )
         self._worth = array("d", self._expected)
         self._by_size = array("d", _BY_SIZE)
@@ -131,11 +147,11 @@ class Ranking:
                 self._worths[place] = self._worth[self._cell(number)] * self._by_size[self._sizes[number]]
         bar = self._bar()
         chance = self._chance
-        for _ in range(DRAWN if count > DRAWN else count):
+        for draw in range(DRAWN if count > DRAWN else count):
             chance ^= chance << 13 & _WORD
             chance ^= chance >> 17
             chance ^= chance << 5 & _WORD
-            number = chance % count
+            number = chance % count if count > DRAWN else draw
             cell = self._cell(number)
             if self._seen[number] != self.now:  # further uses in this tick would not be counted either
                 self._stood[cell] += self._expected[cell]
@@ -208,10 +224,11 @@ class Ranking:
 
 
 class Remembered:
-    """How often what went was used: eight bytes each, by a hash of its name, for about as many as there is room.
+    """How often what went was used: eight bytes each, by a hash of its name, for about as many as there is
+    room.
 
-    A place is 32 bits of the hash, 24 of the turn in which it went, 8 of its uses; the oldest of WAYS places gives way.
-    """
+    A place is 32 bits of the hash, 24 of the turn in which it went, 8 of its uses; the oldest of WAYS places
+    gives way."""
 
     def __init__(self) -> None:
         self._sets = _SETS
@@ -223,7 +240,8 @@ class Remembered:
         return WAYS * self._sets
 
     def fit(self, items: cython.Py_ssize_t) -> None:
-        """Have room for what goes, where `items` are held. All is forgotten when there are far fewer than before."""
+        """Have room for what goes, where `items` are held. All is forgotten when there are far fewer than
+        before."""
         if items * REMEMBERED > WAYS * self._sets:
             half, old = self._sets, self._places
             self._sets = 2 * half
