@@ -1,4 +1,4 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
 """What of all that is stored is worth its place least: learned from what was asked for again. Pure.
 
 An item has a number from 0 on, and of it are known its size, how often it was used, and when last, in ticks
@@ -151,7 +151,7 @@ class Ranking:
             chance ^= chance << 13 & _WORD
             chance ^= chance >> 17
             chance ^= chance << 5 & _WORD
-            number = chance % count if count > DRAWN else draw
+            number = chance * count >> 32 if count > DRAWN else draw
             cell = self._cell(number)
             if self._seen[number] != self.now:  # further uses in this tick would not be counted either
                 self._stood[cell] += self._expected[cell]
