@@ -6,6 +6,7 @@ from edge.store.ranking cimport Ranking, Remembered
 cdef class Heat:
     cdef readonly Ranking ranking
     cdef readonly object period
+    cdef public object on_touch
     cdef long long _last
     cdef long long _before_last
     cdef long long _now
@@ -29,6 +30,7 @@ cdef class Slot:
     cdef readonly list memos
 
     cpdef use(self)
+    cpdef touch(self)
     cpdef die(self)
     cpdef let_go(self)
 
