@@ -7,7 +7,6 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 COMPILED = (
-COMPILED = (
     "edge.lane", "edge.door", "edge.ids", "edge.series", "edge.access_log",
     "edge.store.ranking", "edge.store.eviction",
     "geo.spread", "geo.dns.siphash", "geo.dns.rates", "geo.dns.lane",
