@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,35 +70,50 @@ async def test_events_are_handed_on_in_the_order_in_which_they_were_taken(tmp_pa
     assert notes.ids == [f"evt_{number}" for number in range(20)]
 
 
+ZIPPED = gzip.compress(event(1), mtime=0)
+
+
 @pytest.mark.parametrize(
-    ("status", "reason", "provider", "fields", "body"),
+    ("status", "reason", "provider", "signed", "body"),  # signed as late as it is sent: signatures age
     [
-        (404, "unknown-provider", "nobody", {}, event(1)),
-        (404, "unknown-provider", "../etc", {}, event(1)),
-        (403, "no-secret", "xendit", {"X-Callback-Token": "x"}, event(1)),
-        (400, "webhook-malformed", "stripe", {"Stripe-Signature": "t=soon"}, event(1)),
-        (401, "webhook-signature", "stripe", {"Stripe-Signature": stripe_field(event(2))}, event(1)),
+        (404, "unknown-provider", "nobody", dict, event(1)),
+        (404, "unknown-provider", "../etc", dict, event(1)),
+        (403, "no-secret", "xendit", lambda: {"X-Callback-Token": "x"}, event(1)),
+        (400, "webhook-malformed", "stripe", lambda: {"Stripe-Signature": "t=soon"}, event(1)),
+        (401, "webhook-signature", "stripe", lambda: {"Stripe-Signature": stripe_field(event(2))}, event(1)),
         (
             401,
             "webhook-signature",
             "stripe",
-            {"Stripe-Signature": stripe_field(event(1), secret="x")},
+            lambda: {"Stripe-Signature": stripe_field(event(1), secret="x")},
             event(1),
         ),
-        (400, "webhook-time", "stripe", {"Stripe-Signature": stripe_field(event(1), 1_000_000)}, event(1)),
-        (400, "webhook-malformed", "stripe", {"Stripe-Signature": stripe_field(b"[]")}, b"[]"),
-        (413, "webhook-size", "stripe", {"Stripe-Signature": stripe_field(b"x" * 5000)}, b"x" * 5000),
-        (415, "webhook-coding", "stripe", {"Content-Encoding": "gzip"}, gzip.compress(event(1), mtime=0)),
+        (
+            400,
+            "webhook-time",
+            "stripe",
+            lambda: {"Stripe-Signature": stripe_field(event(1), 1_000_000)},
+            event(1),
+        ),
+        (400, "webhook-malformed", "stripe", lambda: {"Stripe-Signature": stripe_field(b"[]")}, b"[]"),
+        (413, "webhook-size", "stripe", lambda: {"Stripe-Signature": stripe_field(b"x" * 5000)}, b"x" * 5000),
+        (
+            415,
+            "webhook-coding",
+            "stripe",
+            lambda: {"Content-Encoding": "gzip"},
+            gzip.compress(event(1), mtime=0),
+        ),
     ],
 )
 async def test_what_is_not_a_providers_is_refused_counted_and_never_kept(
-    tmp_path: Path, status: int, reason: str, provider: str, fields: dict[str, str], body: bytes,
-    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, status: int, reason: str, provider: str, signed: Callable[[], dict[str, str]],
+    body: bytes, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     notes = Notes()
     with caplog.at_level(logging.DEBUG):
         async with hooked(tmp_path, notes, max_body=4096) as (edge, _):
-            reply = await send(edge, body, provider, **(fields or {"X-Nothing": "1"}))
+            reply = await send(edge, body, provider, **(signed() or {"X-Nothing": "1"}))
             assert reply.status == status
             assert f"detail={reason}" in reply.fields["cache-status"].replace('"', "")
             assert f'result="{reason}"}} 1.0' in await metrics(edge)
