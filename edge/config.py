@@ -42,8 +42,8 @@ from edge.notation import (
 from edge.policy.rules import COMPRESSIBLE, Compression, SiteRules
 from edge.problems import Problem, Refused, problems_of
 from edge.siteorigins import Balance, Commerce, HealthCheck, OriginServer, Timeouts
+from edge.spoken import Http2Table
 from edge.storage import StoreTable
-from edge.wire.settings import Http2Table
 
 
 class CacheDefaults(Table):

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from edge.config import Limits
 from edge.guard.refusal import Refusal
 from edge.wire.http2 import heads
 from edge.wire.http2.streams import Stream, StreamReply
+from edge.wire.versions import Stands
 
-if TYPE_CHECKING:
-    from edge.wire.http2.connection import Http2Connection
+
+class Caller(Stands, Protocol):
+    """A connection, to who answers its streams. `transport` is None once it has ended."""
+
+    transport: asyncio.Transport | None
+    peer: str
+    peer_port: int
 
 
 class Serves(Protocol):
     """What answers a stream's request."""
 
     def __call__(
-        self, head: heads.Head, stream: Stream, reply: StreamReply, connection: Http2Connection
+        self, head: heads.Head, stream: Stream, reply: StreamReply, connection: Caller
     ) -> Awaitable[bool]:
         """Answers it; False if not all of the answer could be sent."""
         ...
@@ -41,10 +48,10 @@ class Home(Protocol):
         """Counts a connection of `peer`; why it can't stay."""
         ...
 
-    def joined(self, connection: Http2Connection) -> None:
+    def joined(self, connection: Caller) -> None:
         """It stands."""
         ...
 
-    def left(self, connection: Http2Connection) -> None:
+    def left(self, connection: Caller) -> None:
         """It has ended."""
         ...

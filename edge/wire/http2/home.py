@@ -10,6 +10,7 @@ from edge.guard.refusal import Refusal
 from edge.incoming import Asked, Upload
 from edge.reply import Writes
 from edge.wire.http2.connection import Http2Connection
+from edge.wire.http2.contract import Caller
 from edge.wire.http2.heads import Head
 from edge.wire.http2.streams import Stream, StreamReply
 from edge.wire.versions import Stands
@@ -19,7 +20,7 @@ MISDIRECTED = Refusal(421, "misdirected", "this connection's certificate is not 
 
 
 class Streams:
-    """The connections of one listener that speak HTTP/2 (edge.wire.http2.connection.Home)."""
+    """The connections of one listener that speak HTTP/2 (edge.wire.http2.contract.Home)."""
 
     def __init__(
         self,
@@ -53,18 +54,16 @@ class Streams:
         """Counts a connection of `peer`; why it can't stay."""
         return self._gate.connected(peer)
 
-    def joined(self, connection: Http2Connection) -> None:
+    def joined(self, connection: Caller) -> None:
         """It stands."""
         self._standing.add(connection)
 
-    def left(self, connection: Http2Connection) -> None:
+    def left(self, connection: Caller) -> None:
         """It has ended."""
         self._gate.disconnected(connection.peer)
         self._standing.discard(connection)
 
-    async def serve(
-        self, head: Head, stream: Stream, reply: StreamReply, connection: Http2Connection
-    ) -> bool:
+    async def serve(self, head: Head, stream: Stream, reply: StreamReply, connection: Caller) -> bool:
         """Answers one stream's request; False if not all of the answer could be sent."""
 
         def body(proceed: Callable[[], None] | None) -> bytes | Upload | None:
@@ -91,7 +90,7 @@ class Streams:
             reply,
         )
 
-    def _is_for(self, connection: Http2Connection, head: Head) -> bool:
+    def _is_for(self, connection: Caller, head: Head) -> bool:
         transport = connection.transport
         shown = None if transport is None else transport.get_extra_info("ssl_object")
         return shown is None or self._vouches(shown, head.fields.get("host") or "")
