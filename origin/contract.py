@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,13 +240,180 @@ class Posting:
     amount: Money
 
 
+class Chart:
+    """The accounts, by names that beancount takes too. Providers and sellers have some of their own."""
+
+    SALES = "Income:Sales"  # goods without taxes, credited
+    SHIPPING = "Income:Shipping"
+    REFUNDS = "Income:Refunds"  # debited: what was given back of sales and shipping
+    TAXES = "Liabilities:Taxes"  # debited when a refund takes them back, or they are paid
+    CHARGEBACKS = "Expenses:Chargebacks"
+    ROUNDING = "Expenses:Rounding"
+    BANK = "Assets:Bank"
+
+    @staticmethod
+    def clearing(provider: str) -> str:
+        """What a provider has taken for the shop and not paid out yet."""
+        return f"Assets:Clearing:{_part('provider', provider)}"
+
+    @staticmethod
+    def fees(provider: str) -> str:
+        """What a provider has kept."""
+        return f"Expenses:Fees:{_part('provider', provider)}"
+
+    @staticmethod
+    def seller(seller: str) -> str:
+        """What the shop owes a seller: never less than nothing, reserved payouts included."""
+        return f"Liabilities:Sellers:{_part('seller', seller)}"
+
+
+def _part(field: str, name: str) -> str:
+    """Two names never become the same part of an account's name."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", name):
+        raise Unbookable(field, f"got {name[:80]!r}, expected up to 63 of a-z, 0-9 and -")
+    return name[0].upper() + name[1:]
+
+
+Occasion = Literal["payment", "refund", "chargeback", "reversal", "fee", "payout", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a transfer is for: reports group by it. `reference` is the provider's own id of the payment,
+    refund, …, by which settlement files are matched.
+
+    Payments and refunds of an order are counted: no more is refunded than was paid.
+    """
+
+    occasion: Occasion = "other"
+    order: str = ""
+    provider: str = ""
+    method: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An account's totals in one currency, in minor units: what is booked, and what is reserved beside it."""
+
+    account: str
+    currency: str
+    debits: int
+    credits: int
+    pending_debits: int
+    pending_credits: int
+
+    @property
+    def booked(self) -> Money:
+        """Debits less credits, without what is reserved."""
+        return Money(self.debits - self.credits, self.currency)
+
+
+class Unbookable(ValueError):
+    """A transfer is refused; `field` is what is wrong with it. The transaction must be rolled back."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(f"{field}: {detail}")
+        self.field = field
+        self.detail = detail
+
+
 class Ledger(Protocol):
-    """Double entry: every transfer's postings sum to nothing in each currency, and none is ever changed."""
+    """Double entry: every transfer's postings sum to nothing in each currency, and none is ever changed.
+
+    Transfers have ids of the caller's choosing, such as "payment:ORDER". The same id with the same content
+    is booked once; with other content it is refused. Everything happens in the caller's transaction, with
+    the event `ledger.booked`, `ledger.reserved` or `ledger.voided` {"transfer": id}.
+    """
 
     async def post(
-        self, connection: Statements, transfer: str, postings: Sequence[Posting], memo: str
+        self,
+        connection: Statements,
+        transfer: str,
+        postings: Sequence[Posting],
+        memo: str,
+        about: About = About(),
     ) -> None:
-        """Books a transfer once, in the caller's transaction. ValueError: it does not balance."""
+        """Books a transfer. Raises Unbookable."""
+        ...
+
+    async def reserve(
+        self,
+        connection: Statements,
+        transfer: str,
+        postings: Sequence[Posting],
+        memo: str,
+        about: About = About(),
+    ) -> None:
+        """Reserves a transfer until it is posted or voided: a bounded account can't spend it twice.
+
+        Raises Unbookable.
+        """
+        ...
+
+    async def post_pending(self, connection: Statements, transfer: str) -> None:
+        """Books what was reserved; again: nothing happens. Raises Unbookable: unknown, or voided."""
+        ...
+
+    async def void_pending(self, connection: Statements, transfer: str) -> None:
+        """Gives back what was reserved; again: nothing happens. Raises Unbookable: unknown, or booked."""
+        ...
+
+    async def balance(self, account: str) -> Mapping[str, Balance]:
+        """The account's balances by currency; none: nothing was ever booked."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An order as it is about to be paid. Texts are empty and moments None where nothing is known.
+
+    `device` is a stable mark of the visitor's browser, `card` the provider's fingerprint of the card (never
+    its number). Countries are ISO 3166 two-letter codes; moments are seconds since 1970.
+    """
+
+    order: str
+    amount: Money
+    visitor: Visitor
+    method: str = ""
+    provider: str = ""
+    email: str = ""
+    device: str = ""
+    card: str = ""
+    card_country: str = ""
+    shipping_country: str = ""
+    billing_country: str = ""
+    session_started: float | None = None
+    page_viewed: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of an attempt. `challenge`: 3-D Secure must be asked for. A review lets the payment be
+    authorised and holds the goods back until the event `risk.reviewed` {"order", "approved", "by"}.
+    """
+
+    decision: str  # its id
+    action: Literal["allow", "block", "review"]
+    challenge: bool
+    reasons: tuple[str, ...]  # names of the rules that matched
+
+
+Outcome = Literal["paid", "failed", "refunded", "disputed"]
+
+
+class Risk(Protocol):
+    """Who may pay, and what became of it."""
+
+    async def assess(self, connection: Statements, attempt: Attempt) -> Verdict:
+        """Decides, and keeps in the caller's transaction what was decided, by which rules and values.
+
+        The same order with the same facts gets the decision that it has already.
+        """
+        ...
+
+    async def learn(self, connection: Statements, order: str, outcome: Outcome) -> None:
+        """What became of an order; reports measure rules by it. Orders never assessed are passed over."""
         ...
 
 
@@ -392,7 +560,7 @@ class PluginDefaults:
         return ()
 
 
-Contract = Literal["catalogue", "stock", "rates", "ledger"]
+Contract = Literal["catalogue", "stock", "rates", "ledger", "risk"]
 
 
 class Host(Protocol):
@@ -433,5 +601,8 @@ class Host(Protocol):
         ...
 
     def use(self, contract: Contract) -> Any:
-        """Who implements `contract`. LookupError: nobody does."""
+        """Who implements `contract`. LookupError: nobody does.
+
+        Plugins start in the order of their names: ask when it is needed, not at the start.
+        """
         ...
