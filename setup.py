@@ -3,6 +3,8 @@
 They are Python as they stand. Without a compiler they are left out here and run interpreted.
 """
 
+import os
+
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
@@ -18,5 +20,6 @@ setup(
         build_dir="build",
         language_level=3,
         compiler_directives={"annotation_typing": True},
-    )
+    ),
+    options={"build_ext": {"parallel": os.cpu_count()}},
 )

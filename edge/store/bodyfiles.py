@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
@@ -75,6 +76,10 @@ class BodyFiles:
         """Remove a file, if it is there."""
         with contextlib.suppress(OSError):  # it is swept up once that can be done
             self.path(number).unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove all of them."""
+        shutil.rmtree(self.root, ignore_errors=True)
 
     def path(self, number: int) -> Path:
         """Where the file of that number lies."""

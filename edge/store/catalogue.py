@@ -25,6 +25,7 @@ logger = logging.getLogger("tepi.edge")
 PAGE = 4096
 LONGEST = 400  # bytes of a key in the index, whose keys end at 511
 READERS = 1024
+_READER = 64  # bytes that LMDB's lock file has for each of them
 PLACE = Struct(">BQQ")  # queue, place in it, bytes
 NUMBER = Struct(">Q")
 PAIR = Struct(">QQ")
@@ -303,12 +304,22 @@ def _clear(directory: Path, newest: int) -> None:
             shutil.rmtree(each, ignore_errors=True)
 
 
+def _reserve(path: Path, size: int) -> None:
+    """Have the disk set `size` bytes aside for the file at `path`, which is written to through memory."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    finally:
+        os.close(descriptor)
+
+
 def _open(path: Path, room: int, synced: bool) -> lmdb.Environment | None:
     """The index at `path`; None, logged, if it can't be read or is another version's."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         if _is_torn(path / "data.mdb"):
             raise lmdb.InvalidError("it is cut short")
+        _reserve(path / "lock.mdb", READERS * _READER)
         env = lmdb.open(
             str(path),
             map_size=room,

@@ -340,7 +340,12 @@ class Disk:
         """Begin anew, with nothing."""
         logger.error("the disk store in %s begins anew: %s", self.place.directory, why)
         with self._moving:
-            self._replace(self._opened(after=self._catalogue.serial))
+            try:
+                self._replace(self._opened(after=self._catalogue.serial))
+            except FAILURES as error:
+                self._failed("write", error)
+                self.files.clear()  # none of them counts any more, and a full disk has room for an index then
+                self._replace(self._opened(after=self._catalogue.serial))
         if self.generations is not None:
             self.generations.bump(STRUCK)
 

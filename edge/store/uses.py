@@ -22,8 +22,7 @@ class Uses:
     def __init__(self, file: Path) -> None:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if os.fstat(descriptor).st_size < SLOTS:
-                os.truncate(descriptor, SLOTS)
+            os.posix_fallocate(descriptor, 0, SLOTS)  # a page that the disk lacks kills who writes to it
             self._map = mmap.mmap(descriptor, SLOTS)
         finally:
             os.close(descriptor)

@@ -53,11 +53,11 @@ def test_files_that_may_not_grow_cost_no_answer_and_no_purge(tmp_path: Path) -> 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MiB, where one may be mounted."""
+    """A file system of 24 MiB, half of them for what the store reserves, where one may be mounted."""
     where = tmp_path / "small"
     where.mkdir()
     mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", where], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", where], capture_output=True, check=False
     )
     if not mounted or mounted.returncode:
         pytest.skip("this user may not mount a file system")
