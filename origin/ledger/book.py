@@ -1,0 +1,239 @@
+"""The ledger in the database: transfers booked once, reserved, posted and voided; balances read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, tzinfo
+from typing import Any
+
+from sqlalchemy import Integer, bindparam, insert, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from origin.contract import About, Balance, Host, Money, Posting, Statements, Unbookable
+from origin.ledger.tables import accounts, balances, orders, postings, resolutions, transfers
+from origin.ledger.transfer import NOTHING, Bound, Phase, Transfer, bound_of, checked_transfer
+from origin.money import decimal
+
+# What the database refuses, by the word in its error: the field, and what is wrong with it.
+REFUSALS = {
+    "ledger_bound": ("postings", "a bounded account would hold less than nothing"),
+    "ledger_refund_within_payment": ("about.order", "more would be refunded than was paid"),
+    "ledger_chargeback_within_payment": ("about.order", "more would be charged back than was paid"),
+    "ledger_direction": ("about.order", "more would be taken back than was there"),
+    "ledger_overflow": ("postings", "a total would no longer fit"),
+    "ledger_unbalanced": ("postings", "the sides are not equal"),
+    "ledger_amount": ("postings", "an amount is nothing, or too large"),
+}
+
+
+class serialised(FunctionElement[int]):  # noqa: N801
+    """Waits until no other transaction is at the transfer of this id. SQLite has one writer anyway."""
+
+    type = Integer()
+    inherit_cache = True
+    name = "serialised"
+
+
+@compiles(serialised)
+def _free(element: serialised, compiler: SQLCompiler, **options: Any) -> str:
+    return f"length({compiler.process(element.clauses, **options)})"
+
+
+@compiles(serialised, "postgresql")
+def _locked(element: serialised, compiler: SQLCompiler, **options: Any) -> str:
+    inner = compiler.process(element.clauses, **options)
+    return f"length(pg_advisory_xact_lock(hashtextextended({inner}, 0))::text)"
+
+
+class Book:
+    """Implements `Ledger`. Days are those of `zone`; `own` are accounts beside the chart."""
+
+    def __init__(self, host: Host, zone: tzinfo, own: Mapping[str, Bound]) -> None:
+        self._host = host
+        self._zone = zone
+        self._own = own
+
+    def today(self) -> date:
+        """The day by the shop's clock."""
+        return self.day(self._host.now())
+
+    def day(self, at: float) -> date:
+        """The shop's day in which `at` lies."""
+        return datetime.fromtimestamp(at, self._zone).date()
+
+    async def post(
+        self,
+        connection: Statements,
+        transfer: str,
+        postings: Sequence[Posting],
+        memo: str,
+        about: About = NOTHING,
+    ) -> None:
+        """Books a transfer. Raises Unbookable."""
+        await self._write(connection, transfer, "posted", postings, memo, about)
+
+    async def reserve(
+        self,
+        connection: Statements,
+        transfer: str,
+        postings: Sequence[Posting],
+        memo: str,
+        about: About = NOTHING,
+    ) -> None:
+        """Reserves a transfer until it is posted or voided. Raises Unbookable."""
+        await self._write(connection, transfer, "pending", postings, memo, about)
+
+    async def post_pending(self, connection: Statements, transfer: str) -> None:
+        """Books what was reserved."""
+        await self._resolve(connection, transfer, "posted")
+
+    async def void_pending(self, connection: Statements, transfer: str) -> None:
+        """Gives back what was reserved."""
+        await self._resolve(connection, transfer, "voided")
+
+    async def balance(self, account: str) -> Mapping[str, Balance]:
+        """The account's balances by currency. Raises Unbookable: no account of the chart."""
+        bound_of("account", account, self._own)
+        async with self._host.read() as connection:
+            rows = await connection.execute(select(balances).where(balances.c.account == account))
+            return {row.currency: _balance(row) for row in rows}
+
+    async def open_accounts(self) -> None:
+        """Opens the operator's own accounts. ValueError: one was opened with another bound before."""
+        if not self._own:
+            return
+        async with self._host.write() as connection:
+            await self._open(connection, self._own)
+            rows = await connection.execute(select(accounts).where(accounts.c.name.in_(self._own)))
+            for row in rows:
+                if row.bound != self._own[row.name]:
+                    raise ValueError(
+                        f"accounts.{row.name}.bound: got {self._own[row.name]!r}, expected {row.bound!r}, "
+                        "with which it was opened: an account's bound never changes"
+                    )
+
+    async def _write(
+        self,
+        connection: Statements,
+        id: str,
+        phase: Phase,
+        lines: Sequence[Posting],
+        memo: str,
+        about: About,
+    ) -> None:
+        transfer = checked_transfer(id, phase, lines, memo, about, self._own)
+        await connection.execute(select(serialised(id)))
+        known = await connection.execute(select(transfers.c.digest).where(transfers.c.id == id))
+        digest = known.scalar()
+        if digest == transfer.digest:
+            return
+        if digest is not None:
+            raise Unbookable("transfer", f"{id!r} is booked with other content, expected an id of its own")
+        await self._check_refund(connection, transfer)
+        try:
+            await self._insert(connection, transfer)
+        except IntegrityError as error:
+            raise _refusal(error, transfer) from error
+        name = "ledger.booked" if phase == "posted" else "ledger.reserved"
+        await self._host.events.emit(connection, name, {"transfer": id})
+
+    async def _insert(self, connection: Statements, transfer: Transfer) -> None:
+        """Postings first: the transfer's own row seals them."""
+        await self._open(connection, transfer.accounts)
+        lines = [
+            {
+                "transfer_id": transfer.id,
+                "line": line,
+                "account": one.account,
+                "currency": one.amount.currency,
+                "amount": one.amount.minor,
+            }
+            for line, one in enumerate(transfer.postings)
+        ]
+        await connection.execute(insert(postings).values(lines))
+        now, about = self._host.now(), transfer.about
+        await connection.execute(
+            insert(transfers).values(
+                id=transfer.id,
+                phase=transfer.phase,
+                occasion=about.occasion,
+                order_id=about.order,
+                provider=about.provider,
+                method=about.method,
+                reference=about.reference,
+                memo=transfer.memo,
+                digest=transfer.digest,
+                booked_on=self.day(now),
+                at=now,
+            )
+        )
+
+    async def _open(self, connection: Statements, bounds: Mapping[str, Bound]) -> None:
+        rows = ", ".join(f"(:name{n}, :bound{n}, :at)" for n in range(len(bounds)))
+        values: dict[str, object] = {"at": self._host.now()}
+        for number, (name, bound) in enumerate(sorted(bounds.items())):
+            values |= {f"name{number}": name, f"bound{number}": bound}
+        statement = text(
+            f"INSERT INTO ledger_accounts (name, bound, opened_at) VALUES {rows} ON CONFLICT DO NOTHING"  # noqa: S608
+        )
+        await connection.execute(statement.bindparams(*(bindparam(key, one) for key, one in values.items())))
+
+    async def _check_refund(self, connection: Statements, transfer: Transfer) -> None:
+        """Says what is left, before the database would only say that it is not enough."""
+        if transfer.about.occasion != "refund":
+            return
+        found = await connection.execute(select(orders).where(orders.c.order_id == transfer.about.order))
+        left = {row.currency: row.paid - row.refunded - row.refunding for row in found}
+        for currency, worth in transfer.worth.items():
+            if -worth > left.get(currency, 0):
+                asked, rest = Money(-worth, currency), Money(left.get(currency, 0), currency)
+                raise Unbookable(
+                    "about.order",
+                    f"a refund of {decimal(asked)} {currency} for order {transfer.about.order!r}, "
+                    f"expected at most {decimal(rest)}, which is what is left of what was paid",
+                )
+
+    async def _resolve(self, connection: Statements, id: str, outcome: str) -> None:
+        await connection.execute(select(serialised(id)))
+        both = transfers.outerjoin(resolutions, resolutions.c.transfer_id == transfers.c.id)
+        found = await connection.execute(
+            select(transfers.c.phase, resolutions.c.outcome).select_from(both).where(transfers.c.id == id)
+        )
+        row = found.first()
+        if row is None or row.phase != "pending":
+            raise Unbookable("transfer", f"got {id[:200]!r}, expected one that was reserved")
+        if row.outcome == outcome:
+            return
+        if row.outcome is not None:
+            raise Unbookable("transfer", f"{id!r} was {row.outcome} already, it can't be {outcome}")
+        now = self._host.now()
+        try:
+            await connection.execute(
+                insert(resolutions).values(transfer_id=id, outcome=outcome, booked_on=self.day(now), at=now)
+            )
+        except IntegrityError as error:
+            raise _refusal(error, None) from error
+        name = "ledger.booked" if outcome == "posted" else "ledger.voided"
+        await self._host.events.emit(connection, name, {"transfer": id})
+
+
+def _balance(row: Any) -> Balance:
+    return Balance(
+        row.account, row.currency, row.debits, row.credits, row.pending_debits, row.pending_credits
+    )
+
+
+def _refusal(error: IntegrityError, transfer: Transfer | None) -> Unbookable | IntegrityError:
+    said = str(error.orig)
+    for word, (field, detail) in REFUSALS.items():
+        if word in said:
+            bounded = [
+                name
+                for name, bound in ({} if transfer is None else transfer.accounts).items()
+                if bound != "none"
+            ]
+            return Unbookable(field, f"{', '.join(bounded)}: {detail}" if bounded else detail)
+    return error
