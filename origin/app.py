@@ -61,12 +61,18 @@ class Bound:
     admin: str
 
 
+def no_secrets(reference: str) -> str:
+    """Where nothing was wired that finds secrets. Raises ValueError."""
+    raise ValueError(f"{reference}: secrets can't be had here")
+
+
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """What the origin is given from outside: clocks, chance, secrets and who may speak for visitors.
 
     `mutual` is the TLS of the nodes' listener; `is_member` tells a node's certificate (name, serial in hex)
-    from a revoked one's; `in_step` says whether that knowledge is of now.
+    from a revoked one's; `in_step` says whether that knowledge is of now; `reveal` finds the secret behind a
+    reference, or raises ValueError.
     """
 
     clock: Callable[[], float]
@@ -76,6 +82,7 @@ class Wiring:
     in_step: Callable[[], bool] = lambda: True
     purge_token: str | None = None
     webhook_secret: str | None = None
+    reveal: Callable[[str], str] = no_secrets
 
 
 class Shared:
@@ -125,6 +132,9 @@ class PluginHost:
     def read(self) -> Any:
         return self._origin.database.read()
 
+    def reveal(self, reference: str) -> str:
+        return self._origin.wiring.reveal(reference)
+
     def offer(self, contract: Contract, implementation: object) -> None:
         self._origin.shared.offer(contract, implementation)
 
@@ -152,6 +162,7 @@ class Origin:
         self.shared = Shared()
         self.plugins: dict[str, Plugin] = {name: kind() for name, kind in plugins.items()}
         self._plugin_settings = plugin_settings
+        self._started: list[Plugin] = []
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "tepi_origin_requests", "Requests answered.", ["plugin", "status"], registry=self.registry
@@ -166,10 +177,13 @@ class Origin:
                 await plugin.start(PluginHost(self, self._plugin_settings[name], name))
             except (ValueError, LookupError) as error:
                 raise BrokenPlugin(f"plugin {name} can't start: {error}") from error
+            self._started.append(plugin)
         check_declarations(self.plugins)
 
     async def close(self) -> None:
         """Gives everything back."""
+        for plugin in reversed(self._started):
+            await plugin.stop()
         await self.database.close()
 
     def application(self) -> web.Application:

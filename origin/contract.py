@@ -494,6 +494,10 @@ class Plugin(Protocol):
         """Called once, with migrations done, before the first request."""
         ...
 
+    async def stop(self) -> None:
+        """Called once, after the last request, of a plugin that was started."""
+        ...
+
     def routes(self) -> Iterable[Route]: ...
 
     def webhooks(self) -> Iterable[Webhook]: ...
@@ -527,6 +531,9 @@ class PluginDefaults:
     """Nothing of everything: a plugin overrides what it has."""
 
     async def start(self, host: Host) -> None:
+        return None
+
+    async def stop(self) -> None:
         return None
 
     def routes(self) -> Iterable[Route]:
@@ -586,6 +593,10 @@ class Host(Protocol):
 
     def now(self) -> float:
         """Seconds since 1970."""
+        ...
+
+    def reveal(self, reference: str) -> str:
+        """The secret behind file:PATH or env:NAME. ValueError: there is none; the text names no secret."""
         ...
 
     def write(self) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from origin.checkout.problems import Problem
 from origin.checkout.tables import requests
@@ -78,6 +78,16 @@ class Answered:
                 answer=dict(answer),
                 until=now + KEPT,
             )
+        )
+
+    async def complete(
+        self, connection: Statements, scope: str, key: str, status: int, answer: Mapping[str, Any]
+    ) -> None:
+        """Keeps the answer to a request that was recorded, with status 0, before it could be answered."""
+        await connection.execute(
+            update(requests)
+            .where(requests.c.scope == scope, requests.c.key == key, requests.c.status == 0)
+            .values(status=status, answer=dict(answer))
         )
 
     async def forget(self) -> None:

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import aiohttp
 from pydantic import BaseModel
 
-from origin.checkout.order import SessionRequest, idempotency_key, parsed
-from origin.checkout.problems import Problem
-from origin.checkout.records import shown
+from origin.checkout.accounts import Accounts
+from origin.checkout.api import Api
+from origin.checkout.desk import Desk
+from origin.checkout.news import News
+from origin.checkout.payments import Payments
+from origin.checkout.providers.contract import Tools
+from origin.checkout.providers.installed import opened
+from origin.checkout.refunding import Refunds
 from origin.checkout.sessions import Sessions
 from origin.checkout.settings import CheckoutSettings
 from origin.checkout.shelf import Shelf
-from origin.contract import (
-    GET,
-    POST,
-    Answer,
-    Call,
-    Handler,
-    Hearer,
-    Host,
-    Plugin,
-    PluginDefaults,
-    Route,
-    Task,
-)
+from origin.checkout.watching import Watch
+from origin.contract import Hearer, Host, Page, Plugin, PluginDefaults, Route, Task, Webhook
 
 HERE = Path(__file__).parent
-EXPIRE_EVERY = 5.0
+WATCH_EVERY = 2.0
+REFUND_EVERY = 10.0
+MEASURE_EVERY = 60.0
 FORGET_EVERY = 600.0
 EVENTS = (
     "order.authorized", "order.paid", "order.failed", "order.expired", "order.cancelled", "order.refunded",
-    "order.short",
+    "order.short", "payment.surplus", "payment.orphan",
 )  # fmt: skip
 
 
@@ -44,16 +41,40 @@ class Checkout(PluginDefaults):
 
     name: ClassVar[str] = "checkout"
     settings: ClassVar[type[BaseModel]] = CheckoutSettings
+    accounts: Accounts = field(init=False)
     sessions: Sessions = field(init=False)
+    payments: Payments = field(init=False)
+    refunds: Refunds = field(init=False)
+    _news: News = field(init=False)
     _shelf: Shelf = field(init=False)
-    _host: Host = field(init=False)
+    _watch: Watch = field(init=False)
+    _api: Api = field(init=False)
+    _desk: Desk = field(init=False)
+    _http: aiohttp.ClientSession = field(init=False)
 
     async def start(self, host: Host) -> None:
+        """Opens the accounts at providers. ValueError: one's settings or secrets are wrong."""
         settings = host.settings
         assert isinstance(settings, CheckoutSettings)
-        self._host = host
+        self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        try:
+            providers = opened(settings.providers, Tools(self._http, host.reveal, host.now))
+        except ValueError:
+            await self._http.close()
+            raise
+        self.accounts = Accounts(host, settings, providers)
         self.sessions = Sessions(host, settings)
+        self.payments = Payments(host, settings, self.sessions, self.accounts)
+        self.refunds = Refunds(host, self.sessions, self.accounts, self.payments)
+        self._news = News(host, self.accounts, self.payments)
         self._shelf = Shelf(host, self.sessions)
+        self._watch = Watch(host, self.sessions, self.accounts, self.payments)
+        self._api = Api(host, self.sessions, self.payments, self.accounts)
+        self._desk = Desk(host, self.sessions, self.payments, self.refunds)
+
+    async def stop(self) -> None:
+        """Closes the connections to providers."""
+        await self._http.close()
 
     def migrations(self) -> Path:
         """Sessions, payments and what belongs to them."""
@@ -64,62 +85,38 @@ class Checkout(PluginDefaults):
         return EVENTS
 
     def hears(self) -> Mapping[str, Hearer]:
-        """Its own news: held goods are settled after the fact, at least once."""
+        """Its own news: held goods are settled after the fact, at least once; and what reviewers decided."""
         return {
             "order.authorized": self._shelf.sell,
             "order.paid": self._shelf.sell,
             "order.expired": self._shelf.give_back,
             "order.cancelled": self._shelf.give_back,
+            "payment.surplus": self.refunds.pay_back,
         }
 
     def tasks(self) -> Iterable[Task]:
-        """Sessions end in time, wherever the origin was meanwhile."""
-        yield Task("expire sessions", EXPIRE_EVERY, self._expire)
+        """Sessions end in time, wherever the origin was meanwhile; lost answers are asked for again."""
+        yield Task("expire sessions", WATCH_EVERY, self._watch.expire)
+        yield Task("ask after payments", WATCH_EVERY, self._watch.ask_after)
+        yield Task("ask again for refunds", REFUND_EVERY, self.refunds.retry)
+        yield Task("measure providers", MEASURE_EVERY, self.accounts.measure)
         yield Task("forget answered requests", FORGET_EVERY, self.sessions.answered.forget)
+
+    def webhooks(self) -> Iterable[Webhook]:
+        """Those of every provider that there is an account at."""
+        return self._news.webhooks()
 
     def routes(self) -> Iterable[Route]:
         """The API under the commerce prefix."""
-        yield POST("/checkout/sessions", refusing(self._open))
-        yield GET("/checkout/sessions/{id}", refusing(self._show))
-        yield POST("/checkout/sessions/{id}/cancel", refusing(self._cancel))
+        return self._api.routes()
 
-    async def _open(self, call: Call) -> Answer:
-        key = idempotency_key(call.request.headers.get("Idempotency-Key"))
-        asked, fingerprint = parsed(SessionRequest, await call.request.read())
-        return await self.sessions.open(asked, call.visitor.site, key, fingerprint)
+    def permissions(self) -> Iterable[str]:
+        """Who may see orders, and who may move money."""
+        return self._desk.permissions()
 
-    async def _show(self, call: Call) -> Answer:
-        session, payment = await self.sessions.find(call.match["id"])
-        return Answer(shown(session, payment, self._host.prefix))
-
-    async def _cancel(self, call: Call) -> Answer:
-        async with self._host.write() as connection:
-            session, payment = await self.sessions.read(connection, call.match["id"], lock=True)
-            if session.state not in ("open", "failed", "cancelled"):
-                raise Problem(409, "state", f"the session is {session.state}, expected open or failed")
-            if session.state != "cancelled":
-                session = await self.sessions.end(connection, session, "cancelled", "order.cancelled")
-        return Answer(shown(session, payment, self._host.prefix))
-
-    async def _expire(self) -> None:
-        while due := await self.sessions.due(("open", "failed"), 50):
-            for one in due:
-                async with self._host.write() as connection:
-                    session, _ = await self.sessions.read(connection, one.id, lock=True)
-                    if session.state in ("open", "failed"):
-                        await self.sessions.end(connection, session, "expired", "order.expired")
-
-
-def refusing(handler: Callable[[Call], Awaitable[Answer]]) -> Handler:
-    """`handler`, its refusals answered as problem documents."""
-
-    async def handle(call: Call) -> Answer:
-        try:
-            return await handler(call)
-        except Problem as problem:
-            return problem.answer()
-
-    return handle
+    def pages(self) -> Iterable[Page]:
+        """Orders for the operator."""
+        return self._desk.pages()
 
 
 _: type[Plugin] = Checkout

@@ -51,7 +51,7 @@ def step(session: Session, payment: Payment, charge: Charge, now: float, given_b
     `given_back` is what is known to have been refunded, for providers that do not add it up themselves.
     Raises NotThisPayment.
     """
-    if charge.captured.currency != payment.currency:
+    if charge.captured.minor and charge.captured.currency != payment.currency:
         raise NotThisPayment(f"{charge.captured.currency} for a payment in {payment.currency}")
     later = _payment_after(payment, charge, now, given_back)
     captured, refunded = later.captured - payment.captured, later.refunded - payment.refunded

@@ -82,6 +82,7 @@ class Order:
     return_url: str
     until: float
     capture: bool = True
+    challenge: bool = False  # whether 3-D Secure must be asked for
 
 
 @dataclass(frozen=True, slots=True)

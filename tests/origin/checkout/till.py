@@ -14,7 +14,9 @@ from sqlalchemy import select
 
 from origin.app import Bound, Origin, Wiring
 from origin.checkout.plugin import Checkout
+from origin.contract import Chart
 from origin.db.tables import outbox
+from origin.ledger.plugin import LedgerPlugin
 from origin.storefront.plugin import Storefront
 from origin.storefront.store import Store
 from tests.origin.standing import Clock, running
@@ -83,10 +85,18 @@ class Till:
         assert got.status == 200, got.text
         return got.json
 
+    async def booked(self, provider: str) -> int:
+        """What the ledger says that `provider` holds for the shop, in sen."""
+        plugin = self.origin.plugins["ledger"]
+        assert isinstance(plugin, LedgerPlugin)
+        balances = await plugin.book.balance(Chart.clearing(provider))
+        return balances["IDR"].booked.minor if balances else 0
+
     async def emitted(self) -> list[str]:
         async with self.origin.database.read() as connection:
             asked = select(outbox.c.name).where(outbox.c.kind == "event").order_by(outbox.c.number)
-            return list((await connection.execute(asked)).scalars())
+            names = (await connection.execute(asked)).scalars()
+            return [name for name in names if not name.startswith("ledger.")]
 
 
 def basket(**changes: Any) -> dict[str, Any]:
@@ -96,15 +106,18 @@ def basket(**changes: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def open_till(
-    directory: Path, clock: Clock | None = None, wiring: Wiring | None = None, **checkout: Any
+    directory: Path,
+    clock: Clock | None = None,
+    wiring: Wiring | None = None,
+    listen: str = "127.0.0.1:0",
+    **checkout: Any,
 ) -> AsyncIterator[Till]:
     clock = clock or Clock()
     wiring = wiring or Wiring(clock, lambda: 0.5)
+    plugins = (Checkout, LedgerPlugin, Storefront)
+    tables = {"checkout": checkout}
     async with (
-        running(directory, Checkout, Storefront, wiring=wiring, tables={"checkout": checkout}) as (
-            origin,
-            bound,
-        ),
+        running(directory, *plugins, wiring=wiring, tables=tables, listen=listen) as (origin, bound),
         aiohttp.ClientSession() as client,
     ):
         yield Till(origin, bound, client, clock)

@@ -1,0 +1,106 @@
+"""What payments and refunds are in double entry. Pure but for the call of the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from origin.checkout.progress import Step
+from origin.checkout.records import Payment, Session
+from origin.contract import About, Chart, Host, Ledger, Money, Posting, Statements
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How an order's total divides, in minor units."""
+
+    total: int
+    shipping: int
+    taxes: int
+
+    def of(self, amount: int) -> tuple[int, int, int]:
+        """The goods', shipping's and taxes' share of `amount`: they sum to it, and grow with it."""
+        if self.total == 0:
+            return amount, 0, 0
+        shipping, taxes = self.shipping * amount // self.total, self.taxes * amount // self.total
+        return amount - shipping - taxes, shipping, taxes
+
+
+def shares_of(session: Session) -> Shares:
+    """How `session` divides; taxes that prices include are taken out of goods and shipping."""
+    goods = shipping = added = included = 0
+    for line in session.document["lines"]:
+        match line["kind"]:
+            case "item":
+                goods += line["amount"]
+            case "shipping":
+                shipping += line["amount"]
+            case _ if line["included"]:
+                included += line["amount"]
+            case _:
+                added += line["amount"]
+    if goods + shipping:
+        shipping -= included * shipping // (goods + shipping)
+    return Shares(session.total, shipping, added + included)
+
+
+def payment_postings(session: Session, payment: Payment, step: Step) -> list[Posting]:
+    """Money that a provider took for the shop. A surplus earns nothing: it will be given back."""
+    captured = step.captured
+    clearing = Chart.clearing(payment.provider)
+    if step.surplus:
+        return _postings(payment.currency, (clearing, captured), (Chart.REFUNDS, -captured))
+    goods, shipping, taxes = shares_of(session).of(captured)
+    return _postings(
+        payment.currency,
+        (clearing, captured),
+        (Chart.SALES, -goods),
+        (Chart.SHIPPING, -shipping),
+        (Chart.TAXES, -taxes),
+    )
+
+
+def refund_postings(session: Session, payment: Payment, step: Step) -> list[Posting]:
+    """Money that went back: of a whole refund, exactly what was booked."""
+    clearing = Chart.clearing(payment.provider)
+    if session.payment != payment.id:
+        return _postings(payment.currency, (Chart.REFUNDS, step.refunded), (clearing, -step.refunded))
+    shares, after = shares_of(session), step.payment.refunded
+    taxes = shares.of(after)[2] - shares.of(after - step.refunded)[2]
+    return _postings(
+        payment.currency,
+        (Chart.REFUNDS, step.refunded - taxes),
+        (Chart.TAXES, taxes),
+        (clearing, -step.refunded),
+    )
+
+
+async def book(host: Host, connection: Statements, step: Step) -> None:
+    """Books what moved, where there is a ledger. Raises Unbookable."""
+    if not step.captured and not step.refunded:
+        return
+    try:
+        ledger: Ledger = host.use("ledger")
+    except LookupError:
+        return
+    session, payment = step.session, step.payment
+    reference = payment.reference or payment.id
+    if step.captured:
+        await ledger.post(
+            connection,
+            f"payment:{payment.id}:{payment.captured}",
+            payment_postings(session, payment, step),
+            f"{payment.method} {reference}",
+            About("payment", session.id, payment.provider, payment.method, reference),
+        )
+    if step.refunded:
+        await ledger.post(
+            connection,
+            f"refund:{payment.id}:{payment.refunded}",
+            refund_postings(session, payment, step),
+            f"refund of {reference}",
+            About("refund", session.id, payment.provider, payment.method, reference),
+        )
+
+
+def _postings(currency: str, *sides: tuple[str, int]) -> list[Posting]:
+    return [Posting(account, Money(minor, currency)) for account, minor in sides if minor]
