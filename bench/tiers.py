@@ -48,6 +48,7 @@ def _configuration(name: str, ports: dict[str, tuple[int, int]], authority: Auth
 name = "{name}"
 listen = ["127.0.0.1:{ports[name][0]}"]
 admin = "127.0.0.1:0"
+workers = 1
 log = {{ access = "off" }}
 [tiers]
 pop = "{name[0]}"

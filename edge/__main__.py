@@ -36,13 +36,16 @@ async def serve(config: EdgeConfig, *, reload: Reload | None, worker: Command) -
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    asked = asyncio.Event()
+    if reload is not None:
+        loop.add_signal_handler(signal.SIGHUP, asked.set)
+    workers = workers_of(config)
     node: contextlib.AbstractAsyncContextManager[Running | Supervisor] = (
-        running(config) if workers_of(config) == 1 else supervised(config, worker)
+        running(config) if workers == 1 else supervised(config, workers, worker)
     )
     async with node as edge:
         if reload is not None:
-            turn = asyncio.Lock()
-            loop.add_signal_handler(signal.SIGHUP, lambda: edge.tasks.start(_reload(edge, reload, turn)))
+            edge.tasks.start(_reload_when(asked, edge, reload))
         await stop.wait()
         log.info("stopping")
 
@@ -67,9 +70,11 @@ async def running(config: EdgeConfig) -> AsyncIterator[Running]:
         yield edge
 
 
-async def _reload(edge: Running | Supervisor, reload: Reload, turn: asyncio.Lock) -> None:
-    """A configuration that can't be taken leaves everything as it was."""
-    async with turn:
+async def _reload_when(asked: asyncio.Event, edge: Running | Supervisor, reload: Reload) -> None:
+    """Takes a new configuration each time that is `asked`; one that can't be taken leaves all as it was."""
+    while True:
+        await asked.wait()
+        asked.clear()
         try:
             config = await asyncio.to_thread(reload)
             wait_for_restart(edge.config, config)

@@ -45,21 +45,24 @@ class Asking:
             answer = answer.but(fields=obeyed(answer.fields))
         return Heard(unruled(answer, x), Timing(asked, self.clock.monotonic(), self.clock.wall()))
 
-    async def through(self, x: Exchange, question: Request) -> Heard:
+    async def through(self, x: Exchange, question: Request, holder: int | None) -> Heard:
         """What the PoP shares, or another node answers to `question`; else the origin. Its body as it is.
+
+        `holder` is the process that fetches it, where another of this node's workers does.
 
         Raises UpstreamError.
         """
         asked = self.clock.monotonic()
-        question = as_it_is(question)
-        passed = None if self.shared is None else await self._of_pop(x, question, self.shared)
-        if passed is None and self.hopping is not None and not self.hopping.peers.fleet.alone:
-            passed = await self.hopping.ask(x, question, partial(self._of_origin, x))
+        question, passed = as_it_is(question), None
+        if self.shared is not None and holder is None:
+            passed = await self._of_pop(x, question, self.shared)
+        if passed is None and self.hopping is not None:
+            passed = await self.hopping.ask(x, question, partial(self._of_origin, x), holder)
         if passed is None:
             return await self.hear(x, question)
         timing = Timing(asked, self.clock.monotonic(), self.clock.wall())
         answer = passed.answer.but(fields=of_caches_before(passed.answer.fields))
-        return Heard(answer, timing, expires=passed.expires, near=passed.near)
+        return Heard(answer, timing, expires=passed.expires, near=passed.near, here=passed.here)
 
     async def _of_pop(self, x: Exchange, question: Request, shared: SharedStore) -> Passed | None:
         """What the nodes of this PoP share, unless who asks knows of purges that this node does not."""

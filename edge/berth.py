@@ -8,37 +8,26 @@ from pathlib import Path
 
 from edge.guard.clients import Clients
 from edge.purge import Mark
-from edge.storage import StoreTable
 from edge.store.opening import Crew
-from edge.upstream.tiers import Worker
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
     """Which of a node's workers this one is: its number, from 0, of how many.
 
-    `directory` is the workers' own, for as long as the node runs; empty where there is but one. `together`:
-    they have one store, else each has one of its own.
+    `directory` is the workers' own, for as long as the node runs; empty where there is but one.
     """
 
     index: int = 0
     count: int = 1
     directory: str = ""
-    together: bool = True
 
     @property
     def crew(self) -> Crew | None:
         """With whom it stores."""
-        if self.count == 1 or not self.together:
+        if self.count == 1:
             return None
         return Crew(self.count, Path(self.directory) / "store")
-
-    def share(self, table: StoreTable) -> StoreTable:
-        """What this worker has of the store that is configured for the node."""
-        if self.together:
-            return table
-        memory = table.memory // self.count
-        return table.model_copy(update={"memory": memory, "max_object": min(table.max_object, memory)})
 
     def clients(self) -> Clients | None:
         """What is counted of clients with the others. Raises OSError."""
@@ -50,13 +39,6 @@ class Seat:
     def memory_of_clients(self) -> Path:
         """Where that is counted."""
         return Path(self.directory) / "clients"
-
-    def workers(self) -> tuple[Worker, ...]:
-        """All of the node's, where there are several, and where the others can speak to them."""
-        if self.count == 1:
-            return ()
-        where = Path(self.directory)
-        return tuple(Worker(number, str(where / f"{number}.sock")) for number in range(self.count))
 
 
 ALONE = Seat()

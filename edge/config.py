@@ -289,7 +289,7 @@ class EdgeConfig(Table):
         (), description="Networks whose X-Forwarded-* and Forwarded fields are believed."
     )
     workers: int | None = Field(
-        None, ge=1, le=256, description="Processes that answer, under a supervisor; unset: one, and none."
+        None, ge=1, le=256, description="Processes that answer; unset: as many as this one may use cores."
     )
     drain_seconds: float = Field(
         8.0,

@@ -11,20 +11,21 @@ from typing import Any
 from edge.asking import Asking, as_it_is
 from edge.http.message import Answer, Request
 from edge.http.ranges import Part
-from edge.intake import Exchange, Heard, Intake, is_disguised, is_here, judged, own_of
+from edge.intake import Exchange, Heard, Intake, is_disguised, is_here, judged
 from edge.policy.classes import Page, is_for_all
+from edge.policy.decisions import Decision
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, usable_on_error
 from edge.policy.groups import invalidated_groups
 from edge.policy.invalidation import invalidated, is_unsafe
 from edge.policy.key import origin_of
 from edge.policy.keying import is_nobodys, spelled
-from edge.policy.lookup import request_directives
+from edge.policy.lookup import lookup, request_directives
 from edge.policy.partial import Lack, lack, named_by, to_ask
 from edge.policy.passing import is_passed_on
 from edge.policy.reasons import LASTING, OF_THE_ASKER, NotStored, StaleReason
 from edge.policy.statuses import is_error
-from edge.policy.storing import COOKIES, judge
+from edge.policy.storing import judge
 from edge.policy.validation import can_ask, selected_by, unconditional, with_conditions
 from edge.policy.vary import select
 from edge.position import Position
@@ -34,7 +35,9 @@ from edge.slicing import Slicing
 from edge.store.contract import Store
 from edge.store.fill import Cut
 from edge.store.sweeping import SLICE
+from edge.turns import Turns
 from edge.upstream.collapse import (
+    Arrived,
     Excused,
     Failed,
     Flight,
@@ -75,6 +78,7 @@ class Fetching:
         self._intake = Intake(store, self.flights, self.log, self._share)
         self.slicing = Slicing(store, self.flights, self._intake, clock, self.asking.ask, self.go)
         self.proving = Proving(self, clock, store.max_object)
+        self._turns = Turns(store, self.decide)
         self.on_outdated: Callable[[Mark], Awaitable[None]] | None = None  # where others store the same
         self.trusted = 0  # entries of an older order must be revalidated before their next use
 
@@ -83,6 +87,11 @@ class Fetching:
         stored = self._store.get(key)
         arriving = tuple(self.flights.filling(key))
         return (*stored, *arriving) if arriving else stored
+
+    def decide(self, x: Exchange) -> Decision:
+        """What policy says to `x`, by what could answer it now."""
+        entries, now = self.candidates(x.key), self._clock.monotonic()
+        return lookup(x.request, entries, x.rules, now, self.trusted, x.kind, x.needs)
 
     async def go(
         self, x: Exchange, stale: Entry | None, lacks: Lack | None = None, *, alone: bool
@@ -160,6 +169,7 @@ class Fetching:
             fresh = judge(request, answer.status, answer.fields, heard.timing, x.rules)
             if isinstance(fresh, Freshness):
                 flight = self._flight((x.key, ()), x)
+                self._turns.take(flight, x, part=True)
                 self._on_background(self._tend(flight, self._take(flight, x, heard, fresh, None)))
                 landing = await flight.wait(owner=True)
                 if isinstance(landing, Shared):
@@ -257,6 +267,7 @@ class Fetching:
         finally:
             self.flights.close(flight)
             self.log.end(flight.order)
+            self._turns.end(flight)
             flight.land(Failed(UpstreamError("reset", flight.key[0], "the fetch was given up", sent=True)))
 
     async def _fetch(
@@ -279,12 +290,16 @@ class Fetching:
         question = with_conditions(question, x.request) if told else question
         by_way = not alone and why_shy is None and approach.template is None
         if by_way and is_passed_on(question, x.kind, x.rules):
-            heard = await self.asking.through(x, question)
+            turn = self._turns.take(flight, x, part=part is not None)
+            if isinstance(turn, Arrived):
+                flight.land(turn)
+                return
+            heard = await self.asking.through(x, question, turn)
         else:
             heard = await self.asking.hear(x, question)
         if asked_about is not None and heard.answer.status == 304:
             if selected_by(asked_about, heard.answer.fields):
-                landing = self._confirmed(flight, x, asked_about, heard)
+                landing = self._intake.confirmed(flight, x, asked_about, heard)
                 if landing is not None:
                     flight.land(landing)
                     return
@@ -364,19 +379,6 @@ class Fetching:
             return None
         wished = request_directives(x.request).stale_if_error
         return usable_on_error(stale.freshness, now, reachable=reachable, wished=wished)
-
-    def _confirmed(self, flight: Flight, x: Exchange, stale: Entry, heard: Heard) -> Landing | None:
-        """The origin says that `stale` still holds. None if it may not be kept, and the whole is gone."""
-        newer = self._intake.freshen(flight, x, stale, heard)
-        for_all = is_for_all(x.kind)
-        if isinstance(newer, NotStored):
-            return None if for_all else own_of(x, stale, heard, newer)
-        if for_all or is_disguised(x):
-            return Shared(newer, heard.origin, revalidated=True)
-        own = newer.directives.no_cache_fields | newer.directives.private_fields
-        own |= frozenset() if x.rules.share_set_cookie else COOKIES
-        lines = tuple(line for line in heard.answer.fields.lines if line[0].lower() in own)
-        return Shared(newer, heard.origin, revalidated=True, own_lines=lines)
 
     async def _take(
         self, flight: Flight, x: Exchange, heard: Heard, fresh: Freshness, stale: Entry | None

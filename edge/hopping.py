@@ -19,6 +19,7 @@ from edge.outdated import Outdated
 from edge.policy.freshness import Timing, response_date
 from edge.policy.keying import variant_of
 from edge.policy.partial import strong_validator
+from edge.policy.validation import unconditional
 from edge.position import Position
 from edge.siteorigins import Timeouts
 from edge.upstream.collapse import close
@@ -36,12 +37,13 @@ _TOLD = (POSITION, TTL, FAILURE, "x-request-id")
 class Passed:
     """An answer of the fleet. `expires` is when it is stale there, in this node's monotonic seconds.
 
-    `near`: this node's PoP has it already.
+    `near`: this node's PoP has it already; `here`: this node, whose other worker keeps it.
     """
 
     answer: Answer
     expires: float | None
     near: bool
+    here: bool = False
 
 
 class Unreliable(UpstreamError):
@@ -59,13 +61,16 @@ class Hopping:
     identity: str
     outdated: Outdated = field(default_factory=Outdated)
 
-    async def ask(self, x: Exchange, request: Request, origin: Ask) -> Passed | None:
+    async def ask(
+        self, x: Exchange, request: Request, origin: Ask, holder: int | None = None
+    ) -> Passed | None:
         """The answer of the fleet to `request`; None where the origin itself is to be asked.
 
-        `origin` asks it for the rest of a body that breaks off. Raises UpstreamError where a neighbour has
-        waited in vain for the origin for as long as anybody may.
+        `holder` is the process that fetches it, where another of this node's workers does. `origin` asks it
+        for the rest of a body that breaks off. Raises UpstreamError where a neighbour has waited in vain for
+        the origin for as long as anybody may.
         """
-        for to in self.peers.route(x.key, x.rules.shield, x.asked.asker):
+        for to in self.peers.route(x.key, x.rules.shield, x.asked.asker, holder):
             needed = (x.needs and x.needs.position) or self.position()
             try:
                 answer = await self._ask(x, request, to, needed)
@@ -83,12 +88,13 @@ class Hopping:
             expires = None if ttl is None else self.clock.monotonic() + ttl
             answer = answer.but(fields=answer.fields.without(*_TOLD))
             near = to.tier is not Tier.SHIELD
-            return Passed(self._mended(answer, request, to, origin), expires, near)
+            return Passed(self._mended(answer, request, to, origin), expires, near, to.inner)
         return None
 
-    def _ago(self, x: Exchange) -> float | None:
-        """The seconds since which an answer for `x` must be."""
-        own, asked = self.outdated.since(x.key, x.rules.name), None if x.needs is None else x.needs.since
+    def _ago(self, x: Exchange, to: Next) -> float | None:
+        """The seconds since which an answer of `to` for `x` must be; workers know of each other's purges."""
+        own = None if to.inner else self.outdated.since(x.key, x.rules.name)
+        asked = None if x.needs is None else x.needs.since
         moments = [moment for moment in (own, asked) if moment is not None]
         return max(0.0, self.clock.monotonic() - max(moments)) if moments else None
 
@@ -112,8 +118,10 @@ class Hopping:
 
     async def _ask(self, x: Exchange, request: Request, to: Next, needed: Position) -> Answer:
         variant = variant_of(x.asked, x.rules.key)
+        if to.inner and "range" not in request.fields:
+            request = unconditional(request)  # what is stored here, too, is the one who has it to renew
         sent = towards_peer(replace(request, query=x.asked.query), self.identity)
-        name, ago = self.peers.fleet.name, self._ago(x)
+        name, ago = self.peers.fleet.name, self._ago(x, to)
         lines = hop_lines(x.asked, name, to.tier, inner=to.inner, variant=variant, ago=ago)
         sent = replace(sent, fields=sent.fields.plus(("Host", x.asked.host), *lines, position_line(needed)))
         answer = await self.peers.ask(to, sent, self.timeouts(x.rules.name))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from edge.http.hops import end_to_end
 from edge.http.message import Answer, Fields, Request
-from edge.policy.classes import Anonymous, Class, for_all
+from edge.policy.classes import Anonymous, Class, for_all, is_for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, dated
 from edge.policy.keying import VARIANT
@@ -27,7 +27,7 @@ from edge.store.fill import Fill
 from edge.store.parts import Parts
 from edge.transform.esi import EsiParser
 from edge.transform.template import Template, Unread
-from edge.upstream.collapse import Flight, Flights, Origin, Own, Shared, close
+from edge.upstream.collapse import Flight, Flights, Landing, Origin, Own, Shared, close
 from edge.upstream.contract import UpstreamError
 
 ROUNDED = 2.0  # seconds by which two nodes may count an age differently
@@ -87,7 +87,8 @@ def is_disguised(x: Exchange) -> bool:
 class Heard:
     """The head of an origin's answer, and when it came; `template` is its body, if that is in pieces.
 
-    Another node's is stale there when it `expires`, in monotonic seconds; `near`: this PoP has it already.
+    Another node's is stale there when it `expires`, in monotonic seconds; `near`: this PoP has it already;
+    `here`: this node's other worker keeps it.
     """
 
     answer: Answer
@@ -95,6 +96,7 @@ class Heard:
     template: Template | None = None
     expires: float | None = None
     near: bool = False
+    here: bool = False
 
     @property
     def origin(self) -> Origin:
@@ -150,16 +152,18 @@ class Intake:
             try:
                 await self.pour(content.fill, body)
             except UpstreamError:
-                if template is None and (stale is None or stale.content.partial):
+                if template is None and not heard.here and (stale is None or stale.content.partial):
                     self._keep_what_came(flight, entry, content.fill)
                 raise
             finally:
                 self._flights.leave(entry)
             if not content.fill.keeping:
-                if stale is not None:
+                if stale is not None and not heard.here:
                     self._store.drop(stale)
                 return None
             content.complete()
+        if heard.here:
+            return None
         mark = self._log.struck(flight.order, entry)
         if mark is not None and mark.soft:
             entry = replace(entry, freshness=fresh.expired_at(heard.timing.heard))
@@ -220,6 +224,19 @@ class Intake:
     def _is_too_large(self, fields: Fields) -> bool:
         length = _length(fields)
         return length is not None and length > self._store.max_object
+
+    def confirmed(self, flight: Flight, x: Exchange, stale: Entry, heard: Heard) -> Landing | None:
+        """The origin says that `stale` still holds. None if it may not be kept, and the whole is gone."""
+        newer = self.freshen(flight, x, stale, heard)
+        for_all = is_for_all(x.kind)
+        if isinstance(newer, NotStored):
+            return None if for_all else own_of(x, stale, heard, newer)
+        if for_all or is_disguised(x):
+            return Shared(newer, heard.origin, revalidated=True)
+        own = newer.directives.no_cache_fields | newer.directives.private_fields
+        own |= frozenset() if x.rules.share_set_cookie else COOKIES
+        lines = tuple(line for line in heard.answer.fields.lines if line[0].lower() in own)
+        return Shared(newer, heard.origin, revalidated=True, own_lines=lines)
 
     def _keep_what_came(self, flight: Flight, entry: Entry, fill: Fill) -> None:
         """Keep the first part of a body that broke off, if the rest can be fetched later (RFC 9111 §3.3)."""

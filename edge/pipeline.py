@@ -64,7 +64,7 @@ from edge.store.shared import SharedStore
 from edge.telemetry import Gauge
 from edge.transform.compress import Compressor
 from edge.transform.template import Include, Template
-from edge.upstream.collapse import Excused, Failed, Landing, Origin, Own, Portion, Shared
+from edge.upstream.collapse import Arrived, Excused, Failed, Landing, Origin, Own, Portion, Shared
 from edge.upstream.contract import Upstream, UpstreamError
 from edge.upstream.peers import Peers
 
@@ -205,7 +205,7 @@ class Pipeline:
         while True:
             answer: Answer | None
             reason: ForwardReason | None = None
-            decision = self._decide(x)
+            decision = self._fetching.decide(x)
             match decision:
                 case Hit(entry):
                     answer = await self._served(x, entry, None)
@@ -240,11 +240,6 @@ class Pipeline:
             found = hinted(dressed(shown, x.asked, x.rules).fields)
             if found:
                 x.asked.on_interim(103, found)
-
-    def _decide(self, x: Exchange) -> Decision:
-        entries = self._fetching.candidates(x.key)
-        now = self._clock.monotonic()
-        return lookup(x.request, entries, x.rules, now, self._fetching.trusted, x.kind, x.needs)
 
     async def _served(self, x: Exchange, entry: Entry, reason: StaleReason | None) -> Answer | None:
         """`entry`, fresh or stale, as it is. None if its body went away before it could be followed."""
@@ -337,6 +332,8 @@ class Pipeline:
                 return await self._own(x, answer, reason, origin, detail, conditions_told=told), False
             case Excused(origin):
                 return await self._excused(x, stale, reason, origin), True
+            case Arrived():
+                return None, False
             case Failed(error):
                 answer = await self._excused(x, stale, reason, error=error)
                 return answer or failure(x, error, FORWARDED[reason], stale), False
@@ -488,7 +485,7 @@ class Pipeline:
             part = _exchange(request, self._rules_of(request, inner), x.started, inner)
         except Unfit as unfit:
             return story.Part(include, url, unfit.reason)
-        return story.Part(include, url, self._decide(part))
+        return story.Part(include, url, self._fetching.decide(part))
 
     async def purge(self, purge: Purge, at: Position) -> int:
         """Forget what matches, fills under way included; the number of entries found.

@@ -34,6 +34,7 @@ from edge.store.cutting import Cutting
 from edge.store.fill import AHEAD, Cut, Fill
 from edge.store.parts import Parts
 from edge.upstream.collapse import (
+    Arrived,
     Excused,
     Failed,
     Flight,
@@ -241,7 +242,7 @@ class Slicing:
                 await close(answer.body)
             case Failed(error):
                 raise error
-            case Shared() | Own() | Excused():
+            case Shared() | Own() | Excused() | Arrived():
                 pass
             case _:
                 assert_never(landing)

@@ -39,7 +39,7 @@ from edge.workers.orders import (
     Prepare,
     Strike,
 )
-from edge.workers.rooms import own_directory, seat_of
+from edge.workers.rooms import own_directory
 from edge.workers.sockets import Sockets
 from geo.lookup import open_database
 
@@ -245,18 +245,18 @@ class Supervisor:
 
 
 @contextlib.asynccontextmanager
-async def supervised(config: EdgeConfig, command: Command) -> AsyncIterator[Supervisor]:
+async def supervised(config: EdgeConfig, workers: int, command: Command) -> AsyncIterator[Supervisor]:
     """A node of several workers that listens within this context, and ends gracefully with it."""
     check(config)
     with open_database(config.geo_database):
         pass  # what is wrong with it is better said once, and here
     identity = await identity_of(config)
     async with contextlib.AsyncExitStack() as stack:
-        directory = stack.enter_context(own_directory())
+        directory = stack.enter_context(own_directory(config.store))
         log_turn = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack does
-        seat, tasks = seat_of(config, directory), Tasks()
+        seat, tasks = Seat(0, workers, str(directory)), Tasks()
         make(seat.memory_of_clients, seat.count, secrets.token_bytes(KEY))
-        crew, sockets = Crew(tasks=tasks, together=seat.together), Sockets(seat.count)
+        crew, sockets = Crew(tasks=tasks), Sockets(seat.count)
         stack.callback(sockets.close)
         open_store(config.store, SystemClock(), seat.crew).close()  # what is wrong is said once, and here
         sockets.add(wanted(config))

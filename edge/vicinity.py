@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,8 +22,8 @@ from edge.store.shared import SharedStore
 from edge.tasks import Tasks, every
 from edge.telemetry import Finished, Gauge
 from edge.tls import BadCertificate, KeyPair
-from edge.upstream.peers import Peers
-from edge.upstream.tiers import Fleet, Worker
+from edge.upstream.peers import Peers, socket_of
+from edge.upstream.tiers import Fleet
 
 log = logging.getLogger("tepi.edge.peers")
 
@@ -30,7 +31,7 @@ TEND = 5.0  # seconds
 
 
 class Vicinity:
-    """What surrounds one worker of a node. `workers` are all of the node's, where there are several."""
+    """What surrounds one worker of a node. In the directory `workers` the others listen, if there are any."""
 
     def __init__(
         self,
@@ -38,38 +39,39 @@ class Vicinity:
         identity: Identity | None,
         clock: Clock,
         *,
-        workers: tuple[Worker, ...] = (),
-        own: int = 0,
+        workers: str = "",
     ) -> None:
         """Raises BadCertificate, NoSecret."""
         self._config = config
         self._clock = clock
-        self._workers, self._own = workers, own
+        self._workers = workers
         self._identity = identity
         self.shared: SharedStore | None = None
         if config.store.shared is not None:
             self.shared = config.store.shared.open(clock)
         self.peers: Peers | None = None
-        if config.tiers is not None or len(workers) > 1:
+        if config.tiers is not None or workers:
             self.peers = self._peers(config.tiers)
         self.callers: Callers | None = None
 
     def _peers(self, tiers: TiersTable | None) -> Peers:
         if tiers is None:
-            return Peers(self._fleet(self._config), _no_tls, self._clock.monotonic)
+            return Peers(self._fleet(self._config), _no_tls, self._clock.monotonic, workers=self._workers)
         context = client_context(tiers) if self._identity is None else self._identity.client_context()
         fleet, now = self._fleet(self._config), self._clock.monotonic
-        return Peers(fleet, lambda: context, now, connect=tiers.connect, patience=tiers.patience)
+        return Peers(
+            fleet,
+            lambda: context,
+            now,
+            workers=self._workers,
+            connect=tiers.connect,
+            patience=tiers.patience,
+        )
 
     def _fleet(self, config: EdgeConfig) -> Fleet:
         if self._identity is not None:
-            return self._among(Fleet(self._identity.name, ""))
-        if config.tiers is None:
-            return self._among(Fleet(config.name, ""))
-        return self._among(config.tiers.fleet(config.name))
-
-    def _among(self, fleet: Fleet) -> Fleet:
-        return Fleet(fleet.name, fleet.pop, fleet.peers, self._workers, self._own)
+            return Fleet(self._identity.name, "")
+        return Fleet(config.name, "") if config.tiers is None else config.tiers.fleet(config.name)
 
     def let_in(
         self,
@@ -99,12 +101,11 @@ class Vicinity:
         if self.callers is None or self.peers is None:
             return
         tiers = self._config.tiers
-        if len(self._workers) > 1:
-            await self.callers.listen_for_workers(self._workers[self._own].path)
+        if self._workers:
+            await self.callers.listen_for_workers(socket_of(self._workers, os.getpid()))
         if tiers is not None:
             tls = server_context(tiers) if self._identity is None else self._identity.server_context()
-            several = len(self._workers) > 1
-            address = await self.callers.listen(tiers.listen, tls, reuse_port=several)
+            address = await self.callers.listen(tiers.listen, tls, reuse_port=bool(self._workers))
             log.info("listening for peers on %s", address)
         tasks.start(self.callers.sweep_forever())
         tasks.start(every(TEND, self.peers.tend))
@@ -127,7 +128,7 @@ class Vicinity:
         """The fleet is `nodes` from now on, as control tells."""
         tiers = self._config.tiers
         if self.peers is not None and self._identity is not None and tiers is not None:
-            self.peers.take(self._among(fleet_told(self._identity.name, nodes, tiers.listen.port)))
+            self.peers.take(fleet_told(self._identity.name, nodes, tiers.listen.port))
 
     def counts(self) -> Iterator[Gauge]:
         """What was counted of it."""

@@ -65,8 +65,8 @@ def build(
     backends = Backends(sites, _mutual(identity))
     origins = Origins(backends, clock.monotonic)
     seat = ALONE if berth is None else berth.seat
-    store = open_store(seat.share(config.store), clock, seat.crew)
-    vicinity = Vicinity(config, identity, clock, workers=seat.workers(), own=seat.index)
+    store = open_store(config.store, clock, seat.crew)
+    vicinity = Vicinity(config, identity, clock, workers=seat.directory)
     pipeline = Pipeline(
         sites=sites.rules,
         store=store,

@@ -42,7 +42,7 @@ WORKER = (sys.executable, "-P", "-m", "control.cli.worker")
 @click.option("--cert", metavar="FILE", help="PEM file: certificate and chain.")
 @click.option("--key", metavar="FILE", help="PEM file: the certificate's key.")
 @click.option("--share-set-cookie", is_flag=True, help="Store answers that set cookies, cookies and all.")
-@click.option("--workers", type=int, metavar="N", help="How many processes answer [default: 1].")
+@click.option("--workers", type=int, metavar="N", help="How many processes answer [default: one a core].")
 @click.option("--access-log", type=click.Choice(["json", "combined", "off"]), help="The access log's form.")
 def command(
     path: Path | None, origin: str | None, listen: str | None, admin: str | None, cert: str | None,

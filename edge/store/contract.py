@@ -8,6 +8,7 @@ from typing import Protocol
 from edge.policy.entry import Entry
 from edge.purge import Mark, Weight
 from edge.store.eviction import Slot
+from edge.store.leases import Leases
 from edge.store.memory import MemoryStore
 from edge.store.parts import Parts
 from edge.store.sweeping import OnMark, Sweep
@@ -27,6 +28,11 @@ class Store(Protocol):
     @property
     def front(self) -> MemoryStore:
         """What of it is in this worker's memory."""
+        ...
+
+    @property
+    def leases(self) -> Leases | None:
+        """Who of the node's workers fetches what, if there are several."""
         ...
 
     @property

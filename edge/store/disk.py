@@ -23,8 +23,9 @@ from edge.purge import Mark
 from edge.store.bodyfiles import DIRECTORIES, BodyFiles, is_file
 from edge.store.catalogue import Catalogue, Found, Sweep, Totals
 from edge.store.generations import STRUCK, Generations, bucket_of
+from edge.store.leases import Leases
 from edge.store.marks import Came
-from edge.store.record import Broken, Clocks, Ref, template_of
+from edge.store.record import Bodies, Broken, Clocks, Ref, template_of
 from edge.store.revision import Revision
 from edge.store.shelf import Drop, Job, Shelf, Strike, size_of
 from edge.store.uses import Uses
@@ -76,6 +77,7 @@ class Disk:
         place.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.uses = Uses(place.directory / "uses")
         self.generations = Generations(place.directory / "generations") if place.shared else None
+        self.leases = Leases(place.directory / "leases") if place.shared else None
         self.files = BodyFiles(place.directory / "bodies")
         self._catalogue = self._opened()
         self._number = self._catalogue.totals().number  # that of the last purge, as far as is known here
@@ -109,13 +111,17 @@ class Disk:
         try:
             whole = None if bodies.whole is None else self.read(bodies.whole)
             template = None if bodies.template is None else template_of(self.read(bodies.template))
-            encoded = {coding: self.read(ref) if ref.size else b"" for coding, ref in bodies.encoded.items()}
+            encoded = {coding: self.read(ref) for coding, ref in bodies.encoded.items()}
         except FAILURES as error:
             self._failed("body" if isinstance(error, Broken) else "read", error)
             return None
         if shelf.id is not None:
             self.uses.note(shelf.id)
         return Loaded(whole, template, encoded)
+
+    def is_quick(self, bodies: Bodies) -> bool:
+        """Whether reading `bodies` waits for no disk."""
+        return not self.place.synced or not any(is_file(ref.number) for ref in bodies.refs())
 
     def piece(self, ref: Ref) -> bytes | None:
         """One piece of a body, read and checked; None if it can't be had. Takes its time."""
@@ -129,7 +135,7 @@ class Disk:
         """What lies at `ref`. Raises Broken, OSError, lmdb.Error."""
         if is_file(ref.number):
             return self.files.read(ref)
-        data = self._catalogue.body(ref.number)
+        data = self._catalogue.body(ref.number) if ref.size else b""
         if len(data) != ref.size:
             raise Broken("the body is not what was written")
         return data
@@ -221,6 +227,8 @@ class Disk:
             self._woken.notify_all()
         self._thread.join()
         self._catalogue.env.close()
+        if self.leases is not None:
+            self.leases.close()
 
     def _work(self) -> None:
         pause = LINGER

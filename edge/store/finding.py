@@ -51,7 +51,7 @@ class Finding:
         shelf = None if before is None else shelf_of(before)
         if before is not None and shelf is not None and _has_same(before, shelf, found):
             assert isinstance(before.content, Stored | Parts)
-            content = before.content
+            content = before.content.renewed()
             shelf.bodies, shelf.stamp = bodies, found.stamp
         elif bodies.parts is not None:
             content = Parts(bodies.size, sliced=bodies.sliced, completable=bodies.completable)

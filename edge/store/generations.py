@@ -2,7 +2,8 @@
 
 Whoever changes what is stored under a key gives its bucket another value; who made a copy under the value of
 before knows that it is void. Values are drawn at random, never counted up: of two that change a bucket at
-once, each is noticed by who saw the other.
+once, each is noticed by who saw the other. An odd one says that a change is under way, which only the
+process that makes it knows so far.
 """
 
 from __future__ import annotations
@@ -33,7 +34,15 @@ class Generations:
 
     def bump(self, bucket: int) -> None:
         """What was made under the value that `bucket` has is void."""
-        self.table[bucket] = secrets.randbits(63) + 1
+        self.table[bucket] = secrets.randbits(62) + 1 << 1
+
+    def announce(self, bucket: int) -> None:
+        """The same, and what is stored is not what holds before the next `bump`."""
+        self.table[bucket] = secrets.randbits(62) << 1 | 1
+
+    def is_announced(self, bucket: int) -> bool:
+        """Whether what is stored is about to change."""
+        return bool(self.table[bucket] & 1)
 
     @property
     def struck(self) -> int:

@@ -17,7 +17,6 @@ from typing import Any
 
 from edge.policy.entry import Entry
 from edge.purge import Keys, Mark, Weight
-from edge.store.bodyfiles import is_file
 from edge.store.content import Stored
 from edge.store.disk import Disk, Loaded
 from edge.store.eviction import Slot
@@ -31,7 +30,7 @@ from edge.store.pieces import Pieces
 from edge.store.record import Ref
 from edge.store.shelf import TEMPLATE, WHOLE, Drop, Encode, Put, Shelf, Strike
 from edge.store.shelving import bodies_at_hand, fill_in, shelf_of
-from edge.store.sweeping import SLICE, OnMark, Sweep
+from edge.store.sweeping import SLICE, WRITTEN, OnMark, Sweep
 
 SHARE = 8  # of the disk, that one body may have at most
 READERS = 4  # threads that wait for the disk
@@ -53,8 +52,9 @@ class LayeredStore:
         self._serial = disk.serial
         self._me = secrets.randbits(32) + 1
         self._shared = disk.generations
+        self.leases = disk.leases
         self._struck = 0 if self._shared is None else self._shared.struck
-        self._pending = Pending()
+        self._pending = Pending(disk.generations, disk.leases)
         self._pieces = Pieces(disk, self._pending)
         self._finding = Finding(disk.clocks, self._recall_piece)
         self._incomplete: set[str] = set()  # keys of which some variants only are in memory
@@ -107,6 +107,8 @@ class LayeredStore:
         """What the index has under `key`, taken into memory; `here` is what is there of it by now."""
         generation = 0 if self._shared is None else self._shared.table[bucket_of(key)]
         coming, spoken_of = self._pending.under(key)
+        if generation & 1 and not spoken_of:
+            return ()  # another worker changes it: who has its lease is asked
         found = self.disk.find(key)
         hidden = {shelf.id for shelf in spoken_of}
         chosen = {entry.selection for entry in coming}
@@ -135,8 +137,9 @@ class LayeredStore:
 
     def _succeed(self, entry: Entry, entries: Sequence[Entry]) -> None:
         """Let `entry` go from memory; its body stays if one of `entries` has the same."""
+        shelf = shelf_of(entry)
         for each in entries:
-            if each.content is entry.content and self.front.swap(entry, each):
+            if shelf is not None and shelf_of(each) is shelf and self.front.swap(entry, each):
                 return
         self.front.drop(entry)
 
@@ -146,12 +149,9 @@ class LayeredStore:
         if not isinstance(content, Stored) or content.at_hand:
             return True
         shelf = content.shelf
-        assert shelf is not None
-        if shelf.bodies is None:
+        if shelf is None or shelf.bodies is None:
             return self._take_in(entry, content, None)
-        if not any(
-            is_file(ref.number) for ref in shelf.bodies.refs()
-        ):  # it lies beside the head: no need to wait
+        if self.disk.is_quick(shelf.bodies):
             return self._take_in(entry, content, self.disk.load(shelf))
         if content.recalling is None:
             content.recalling = asyncio.ensure_future(self._recall(entry, content, shelf))
@@ -274,8 +274,9 @@ class LayeredStore:
         if isinstance(content, Parts):
             content.recall = self._recall_piece
         shelf = content.shelf
-        data = bodies_at_hand(content)
-        if not self.disk.submit(Put(entry, shelf, data, self._pending.settled(entry.key, shelf, entry))):
+        data, settled = bodies_at_hand(content), self._pending.settled(entry.key, shelf, entry)
+        if not self.disk.submit(Put(entry, shelf, data, settled)):
+            settled()
             return False
         shelf.sent.update(data.keys() - {WHOLE, TEMPLATE})
         self._pending.add(entry.key, shelf, entry)
@@ -296,6 +297,9 @@ class LayeredStore:
 
     def strike(self, mark: Mark, now: float) -> Sweep:
         """Refuse what `mark` strikes from this moment on; `now` is monotonic."""
+        if self._shared is not None and WRITTEN.get():
+            self._hear()
+            return self.front.strike(mark, now)
         sweep = self.front.strike(mark, now)
         sweep.written = asyncio.wrap_future(self._struck_on_disk(mark)) if self._concerns(mark) else None
         return sweep

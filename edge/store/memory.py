@@ -14,6 +14,7 @@ from edge.purge import Groups, Keys, Mark, Prefix, Site, Tag, Weight
 from edge.store.content import Stored
 from edge.store.eviction import Heat, Places, Slot
 from edge.store.index import NameIndex, list_names, unlist_names
+from edge.store.leases import Leases
 from edge.store.parts import Parts, Piece
 from edge.store.sweeping import SLICE, OnMark, Sweep
 
@@ -293,6 +294,7 @@ class MemoryStore:
         self.epoch += 1
 
     lasts = False
+    leases: Leases | None = None
 
     def noted(self, entry: Entry) -> tuple[int, int]:
         """Nobody else changes what is stored."""

@@ -8,18 +8,23 @@ from functools import partial
 
 from edge.policy.entry import Entry
 from edge.purge import Mark
+from edge.store.generations import Generations, bucket_of
+from edge.store.leases import Leases
 from edge.store.shelf import Shelf
 
 
 class Pending:
     """Entries put and dropped by key, in order, until the disk's writer has dealt with them.
 
-    The writer tells so from another thread; it is heard when somebody looks.
+    The writer tells so from another thread; it is heard when somebody looks. Other workers that share the
+    store know by `generations` that something waits, and by `leases` where.
     """
 
-    __slots__ = ("_by_key", "_heard")
+    __slots__ = ("_by_key", "_generations", "_heard", "_leases")
 
-    def __init__(self) -> None:
+    def __init__(self, generations: Generations | None, leases: Leases | None) -> None:
+        self._generations = generations
+        self._leases = leases
         self._by_key: dict[str, list[tuple[Shelf, Entry | None]]] = {}
         self._heard: deque[Callable[[], object]] = deque()
 
@@ -28,8 +33,23 @@ class Pending:
         self._by_key.setdefault(key, []).append((shelf, entry))
 
     def settled(self, key: str, shelf: Shelf, entry: Entry | None) -> Callable[[], None]:
-        """What the writer is to call when that has been dealt with."""
-        return partial(self._heard.append, partial(self._settle, key, shelf, entry))
+        """What is to be called when that has been dealt with, or can't be. From any thread."""
+        tell = partial(self._heard.append, partial(self._settle, key, shelf, entry))
+        generations, leases = self._generations, self._leases
+        if generations is None or leases is None:
+            return tell
+        bucket = bucket_of(key)
+        generations.announce(bucket)
+        leased = leases.take(key) is None
+
+        def settle() -> None:
+            tell()
+            if generations.is_announced(bucket):
+                generations.bump(bucket)
+            if leased:
+                leases.give_back(key)
+
+        return settle
 
     def later(self, work: Callable[[], object]) -> None:
         """Have `work` done by who looks next. From any thread."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from edge.store.memory import MemoryStore
 
 OnMark = Callable[[Mark | None], None]  # is told of a purge; None: everything must be revalidated
+# whether another of the node's workers has written what this task purges to the store that they share
+WRITTEN: ContextVar[bool] = ContextVar("written", default=False)
 SLICE = 2000  # entries that a sweep strikes before others have their turn
 
 

@@ -78,6 +78,11 @@ class Excused:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """Another worker of this node has stored an answer meanwhile, or is about to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """No answer could be had."""
 
@@ -85,14 +90,15 @@ class Failed:
 
 
 FlightKey = tuple[str, Selection]  # the entry's key, and the variant as far as it is known
-Landing = Shared | Own | Excused | Failed
+Landing = Shared | Own | Excused | Arrived | Failed
 
 
 class Flight:
     """One fetch under way for a key. `landing` tells how it ended, as soon as the head shows it.
 
     `order`, `position` and `number` tell which purges the node had seen when it began.
-    A `pinned` one goes on without passengers; any other is `abandoned` when the last one leaves.
+    A `pinned` one goes on without passengers; any other is `abandoned` when the last one leaves. `leased`:
+    no other worker of the node may fetch the key meanwhile.
     """
 
     __slots__ = (
@@ -100,6 +106,7 @@ class Flight:
         "abandoned",
         "key",
         "landing",
+        "leased",
         "number",
         "order",
         "owner_aboard",
@@ -117,6 +124,7 @@ class Flight:
         self.number = number
         self.pinned = pinned
         self.abandoned = False
+        self.leased = False
         self.passengers = 0
         self.owner_aboard = not pinned
         self.landing: asyncio.Future[Landing] = asyncio.get_running_loop().create_future()

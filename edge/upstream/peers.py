@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from edge.http.asker import Asker
 from edge.http.message import Answer, Fields, OnInterim, Request
@@ -30,7 +31,8 @@ SPARE = 1.0  # seconds beyond what an origin may take: whoever waits for it must
 class Peers:
     """Whom a worker may ask before an origin. `fleet` may change at any time.
 
-    A neighbour must be there within `connect` seconds, and say something within `patience`.
+    A neighbour must be there within `connect` seconds, and say something within `patience`. Other workers of
+    this node listen in the directory `workers`.
     """
 
     def __init__(
@@ -39,10 +41,12 @@ class Peers:
         tls: Callable[[], ssl.SSLContext],
         monotonic: Callable[[], float],
         *,
+        workers: str = "",
         connect: float = 1.0,
         patience: float = 2.0,
     ) -> None:
         self.fleet = fleet
+        self._workers = workers
         self._tls = tls
         self._monotonic = monotonic
         self._connect = connect
@@ -54,13 +58,17 @@ class Peers:
     def take(self, fleet: Fleet) -> None:
         """`fleet` from now on; what is known of who stays is kept."""
         self.fleet = fleet
-        staying = {*fleet.peers, *fleet.workers}
-        for gone in [each for each in self._known if each not in staying]:
-            self._known.pop(gone).pool.close()
+        self._forget([one for one in self._known if isinstance(one, Peer) and one not in fleet.peers])
 
-    def route(self, key: str, shield: str | None, asker: Asker | None) -> tuple[Next, ...]:
-        """Whom to ask for `key` on behalf of `asker`, or of a visitor, one after another."""
-        return route(key, shield, self.fleet, asker or FROM_A_VISITOR, self._is_up)
+    def route(
+        self, key: str, shield: str | None, asker: Asker | None, holder: int | None = None
+    ) -> tuple[Next, ...]:
+        """Whom to ask for `key` on behalf of `asker`, or of a visitor, one after another.
+
+        `holder` is the process that fetches it, where another of this node's workers does.
+        """
+        worker = None if holder is None else Worker(holder, socket_of(self._workers, holder))
+        return route(key, shield, self.fleet, asker or FROM_A_VISITOR, self._is_up, worker)
 
     async def ask(self, to: Next, request: Request, origins: Timeouts) -> Answer:
         """The answer of a neighbour, whoever it has asked in turn: as long as an origin may take, and a bit.
@@ -95,9 +103,14 @@ class Peers:
         self.done[_word(to), result] += 1
 
     def tend(self) -> None:
-        """Closes connections that were idle too long. Called now and then."""
+        """Closes connections that were idle too long, or whose other end is gone. Called now and then."""
+        self._forget([one for one in self._known if isinstance(one, Worker) and not Path(one.path).exists()])
         for backend in self._known.values():
             backend.pool.tend()
+
+    def _forget(self, gone: Iterable[Neighbour]) -> None:
+        for each in gone:
+            self._known.pop(each).pool.close()
 
     def close(self) -> None:
         """Closes every connection that nobody uses."""
@@ -107,7 +120,7 @@ class Peers:
     def counts(self) -> Iterator[Gauge]:
         """For metrics."""
         for (tier, result), count in self.done.items():
-            text = "Requests that went on to a neighbour: a worker, the key's owner in the PoP, a shield."
+            text = "Requests that went on to a neighbour: a worker that fetches, the key's owner, a shield."
             yield Gauge("hops", text, count, {"tier": tier, "result": result})
 
     def standing(self, to: Next) -> str:
@@ -128,13 +141,18 @@ class Peers:
         return known
 
 
+def socket_of(directory: str, process: int) -> str:
+    """Where a worker listens for the others, in the directory that they share."""
+    return f"{directory}/{process}.sock"
+
+
 def named(to: Next) -> str:
     """Who is asked, and as what."""
     match to.neighbour:
         case Peer(name=name):
             return f"{_word(to)} {name}"
-        case Worker(number=number):
-            return f"worker {number}"
+        case Worker(process=process):
+            return f"worker {process}"
 
 
 def _word(to: Next) -> str:
@@ -153,8 +171,8 @@ def _url(neighbour: Neighbour) -> str:
     match neighbour:
         case Peer(name=name, address=address):
             return f"peer:{name}@{address}"
-        case Worker(number=number):
-            return f"worker:{number}"
+        case Worker(process=process):
+            return f"worker:{process}"
 
 
 def _but_alive(tell: OnInterim | None) -> OnInterim | None:

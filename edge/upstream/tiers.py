@@ -1,8 +1,8 @@
 """Where a request that nothing here can answer goes next: the owner of its key, a shield, the origin. Pure.
 
-Hops lead one way only: worker -> the key's owner among the node's workers -> its owner in the PoP -> its
-owner in the site's shield PoP -> origin. Whoever is asked knows as what, and goes on from there, whatever he
-believes of the fleet: views that differ cost fetches, never a circle.
+Hops lead one way only: worker -> the node's worker that fetches the key, if one does -> its owner in the PoP
+-> its owner in the site's shield PoP -> origin. Whoever is asked knows as what, and goes on from there,
+whatever he believes of the fleet: views that differ cost fetches, never a circle.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from edge.http.asker import Tier
 from edge.notation import Address
@@ -27,9 +27,9 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker of this node, by its number, and its socket's path."""
+    """A worker of this node: its process's number, and its socket's path."""
 
-    number: int
+    process: int
     path: str
 
 
@@ -38,7 +38,7 @@ Neighbour = Peer | Worker
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """Who is asked next, and as what. `inner`: as the key's owner among its node's workers."""
+    """Who is asked next, and as what. `inner`: as the node's worker that fetches the key."""
 
     neighbour: Neighbour
     tier: Tier
@@ -47,18 +47,11 @@ class Next:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What a worker knows of its neighbours. `workers` are all of its node's; `own` is its own number."""
+    """What a node knows of the others."""
 
     name: str
     pop: str
     peers: tuple[Peer, ...] = ()
-    workers: tuple[Worker, ...] = ()
-    own: int = 0
-
-    @property
-    def alone(self) -> bool:
-        """Whether there is nobody to ask but origins."""
-        return not self.peers and len(self.workers) < 2
 
 
 class Passed(Protocol):
@@ -81,17 +74,21 @@ FROM_A_VISITOR: Passed = _Fresh()
 
 
 def route(
-    key: str, shield: str | None, fleet: Fleet, passed: Passed, is_up: Callable[[Neighbour], bool]
+    key: str,
+    shield: str | None,
+    fleet: Fleet,
+    passed: Passed,
+    is_up: Callable[[Neighbour], bool],
+    holder: Worker | None = None,
 ) -> tuple[Next, ...]:
     """Whom to ask for `key` before the origin, one after another where one does not answer.
 
-    `shield` names the site's shield PoP. Each of them goes on from his own place by himself.
+    `shield` names the site's shield PoP, `holder` the worker of this node that fetches `key`, if another one
+    does. Each of them goes on from his own place by himself.
     """
     found: list[Next] = []
-    if not passed.inner and len(fleet.workers) > 1:
-        worker = _owner_here(key, fleet, is_up)
-        if worker is not None:
-            found.append(Next(worker, passed.tier, inner=True))
+    if holder is not None and not passed.inner and is_up(holder):
+        found.append(Next(holder, passed.tier, inner=True))
     if passed.tier < Tier.OWNER:
         peer = _owner_in(fleet.pop, key, fleet, is_up)
         if peer is not None:
@@ -107,33 +104,15 @@ def _owner_in(pop: str, key: str, fleet: Fleet, is_up: Callable[[Neighbour], boo
     """The owner of `key` in `pop`; None if that is this node, or nobody there is up."""
     peers = [peer for peer in fleet.peers if peer.pop == pop and is_up(peer)]
     me = Peer(fleet.name, pop, Address("", 0))
-    owner = _heaviest(key, [*peers, me] if pop == fleet.pop else peers, _name)
+    owner = _heaviest(key, [*peers, me] if pop == fleet.pop else peers)
     return None if owner is me else owner
 
 
-def _owner_here(key: str, fleet: Fleet, is_up: Callable[[Neighbour], bool]) -> Worker | None:
-    """The owner of `key` among the node's workers; None if that is this one."""
-    me = fleet.workers[fleet.own]
-    owner = _heaviest(key, [one for one in fleet.workers if one is me or is_up(one)], _number)
-    return None if owner is me else owner
-
-
-T = TypeVar("T")
-
-
-def _heaviest(key: str, among: Sequence[T], named: Callable[[T], str]) -> T | None:
+def _heaviest(key: str, among: Sequence[Peer]) -> Peer | None:
     """Rendezvous hashing (Thaler and Ravishankar, 1998): who leaves takes nobody else's keys along."""
     text = key.encode("utf-8", "surrogatepass")
-    return max(among, key=lambda one: (_weight(named(one), text), named(one)), default=None)
+    return max(among, key=lambda one: (_weight(one.name, text), one.name), default=None)
 
 
 def _weight(name: str, key: bytes) -> bytes:
     return blake2b(key, digest_size=8, key=name.encode()).digest()
-
-
-def _name(peer: Peer) -> str:
-    return peer.name
-
-
-def _number(worker: Worker) -> str:
-    return str(worker.number)

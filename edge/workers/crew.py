@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,6 @@ class Crew:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     restarts: int = 0
     missed: bool = False  # whether nobody was there to strike what is stored: it can't be trusted
-    together: bool = False  # whether the workers store together
     _counted: dict[str, Any] = field(default_factory=dict)  # by those that are gone
     _families: list[Metric] = field(default_factory=list)
 
@@ -83,33 +82,39 @@ class Crew:
         self, order: object, seconds: float = ACKNOWLEDGE, but: Member | None = None
     ) -> list[tuple[Member, Any]]:
         """What each worker replies: a result, a ValueError, or Gone."""
-        asked = [(member, member.line.call(order)) for member in self.members if member is not but]
+        asked = [member for member in self.members if member is not but]
+        told = await asyncio.gather(*(self._outcome(member, order, seconds) for member in asked))
+        return list(zip(asked, told, strict=True))
 
-        async def outcome(member: Member, reply: asyncio.Future[Any]) -> Any:
-            if not await patiently(reply, seconds):
-                reply.cancel()
-                member.end(f"did not acknowledge {type(order).__name__} within {seconds:g} s")
-                self.leave(member)
-                return Gone()
-            try:
-                return reply.result()
-            except Closed:
-                return Gone()
-            except ValueError as error:
-                return error
+    async def _outcome(self, member: Member, order: object, seconds: float) -> Any:
+        reply = member.line.call(order)
+        if not await patiently(reply, seconds):
+            reply.cancel()
+            member.end(f"did not acknowledge {type(order).__name__} within {seconds:g} s")
+            self.leave(member)
+            return Gone()
+        try:
+            return reply.result()
+        except Closed:
+            return Gone()
+        except ValueError as error:
+            return error
 
-        told = await asyncio.gather(*(outcome(*each) for each in asked))
-        return [(member, result) for (member, _), result in zip(asked, told, strict=True)]
+    async def writing(self, order: Apply | Ask) -> list[Any]:
+        """As `everyone`, but one is first, who writes what is purged to the store that all share."""
+        results, left = [], list(self.members)
+        while left and not order.written:
+            first, *left = left
+            results.append(await self._outcome(first, order, ACKNOWLEDGE))
+            order = replace(order, written=not isinstance(results[-1], ValueError | Gone))
+        results += await asyncio.gather(*(self._outcome(member, order, ACKNOWLEDGE) for member in left))
+        return _told(results)
 
     async def everyone(
         self, order: object, seconds: float = ACKNOWLEDGE, but: Member | None = None
     ) -> list[Any]:
         """What all that are there reply, once all have. Raises the first ValueError."""
-        results = [result for _, result in await self.outcomes(order, seconds, but)]
-        for result in results:
-            if isinstance(result, ValueError):
-                raise result
-        return [result for result in results if not isinstance(result, Gone)]
+        return _told([result for _, result in await self.outcomes(order, seconds, but)])
 
     async def ping_forever(self) -> None:
         """Finds out who hangs, and tells all whether the node is ready, until cancelled."""
@@ -154,7 +159,7 @@ class Crew:
             if event.kind == "certificate.put":
                 problem = await self._fetch(event.body)
             try:
-                self.missed = not await self.everyone(Apply(event)) or self.missed
+                self.missed = not await self.writing(Apply(event)) or self.missed
             except ValueError as error:  # who comes later need not take in what nobody could
                 self.state.position = event.position
                 if problem is not None:
@@ -182,7 +187,7 @@ class Crew:
             case "explain":
                 return await self.explain(body)
             case "dry-run":
-                return weighed(await self._asked(Ask("dry-run", body)), together=self.together)
+                return weighed(await self._asked(Ask("dry-run", body)))
             case _:
                 raise ValueError(f"got command {verb!r}, expected explain or dry-run")
 
@@ -194,7 +199,7 @@ class Crew:
 
     async def purge(self, document: Document) -> dict[str, Any]:
         """Carries out a purge in every worker, or tells what it would drop. Raises ValueError."""
-        return purged(await self._asked(Ask("purge", document)), together=self.together)
+        return purged(await self._asked(Ask("purge", document)))
 
     async def explain(self, document: Document) -> dict[str, Any]:
         """What a request would meet. Raises ValueError."""
@@ -227,7 +232,7 @@ class Crew:
         )
 
     async def _asked(self, ask: Ask) -> list[dict[str, Any]]:
-        told = await self.everyone(ask)
+        told = await self.writing(ask) if ask.what == "purge" else await self.everyone(ask)
         if not told:
             raise ValueError("no worker of this node answers at the moment; one is being started")
         return told
@@ -237,3 +242,11 @@ class Crew:
         if self.fetch_certificate is None or self.keys is None:
             return None
         return await fetched(self.fetch_certificate, str(certificate["name"]), self.keys)
+
+
+def _told(results: list[Any]) -> list[Any]:
+    """The results of those that are there. Raises the first ValueError."""
+    for result in results:
+        if isinstance(result, ValueError):
+            raise result
+    return [result for result in results if not isinstance(result, Gone)]

@@ -36,9 +36,10 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """An event of the journal."""
+    """An event of the journal. `written`: another worker has written what it purges to the common store."""
 
     event: Event
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Ask:
 
     what: Literal["purge", "dry-run", "explain", "hooks"]
     document: Document
+    written: bool = False  # as in Apply
 
 
 @dataclass(frozen=True, slots=True)

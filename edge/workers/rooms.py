@@ -1,4 +1,4 @@
-"""What the workers of a node share: a directory of their own, and a store in it."""
+"""How many workers a node has, and what they share: a directory of their own, and a store in it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge.berth import Seat
 from edge.config import EdgeConfig
-from edge.storage import SMALLEST
+from edge.problems import Problem, Refused
+from edge.storage import SMALLEST, StoreTable
+from edge.workers.cores import usable_cores
 
 log = logging.getLogger("tepi.edge.workers")
 
@@ -22,38 +23,31 @@ PREFIX = "tepi-workers-"
 
 
 def workers_of(config: EdgeConfig) -> int:
-    """How many processes answer."""
-    return config.workers or 1
-
-
-def seat_of(config: EdgeConfig, directory: Path) -> Seat:
-    """A worker's seat, but for its number.
-
-    What is stored lies on disk, or else in files that are memory. Where there is no room for those, each
-    worker has a store of its own, and an equal share of the memory.
-    """
-    table, count = config.store, workers_of(config)
-    room = shutil.disk_usage(directory).free if directory.is_relative_to(MEMORY) else 0
-    together = bool(table.directory) or (table.memory // 2 >= SMALLEST and table.memory <= room)
-    if not together:
-        log.warning(
-            "each of %d workers has a store of its own, which costs hits: for one that they share,"
-            " store.memory (%d bytes) must be %d or more and fit into %s, or store.directory must be set",
-            count,
-            table.memory,
-            2 * SMALLEST,
-            MEMORY,
-        )
-    return Seat(0, count, str(directory), together)
+    """How many processes answer: as many as `config` says, or else one a core, if they can share a store."""
+    if config.workers is not None:
+        return config.workers
+    cores = usable_cores()
+    if cores > 1 and _refusal(config.store) is not None:
+        log.warning("one worker for %d cores: store.memory is too small to be shared", cores)
+        return 1
+    return cores
 
 
 @contextlib.contextmanager
-def own_directory() -> Iterator[Path]:
-    """A directory for as long as this process lives. What others have left that were killed is removed."""
-    parent = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-    for left in parent.glob(f"{PREFIX}*"):
-        if _is_left(left):
-            shutil.rmtree(left, ignore_errors=True)
+def own_directory(store: StoreTable) -> Iterator[Path]:
+    """A directory for as long as this process lives, with room for what workers share of `store`.
+
+    What others have left that were killed is removed. Raises Refused where there is no room.
+    """
+    refusal = _refusal(store)
+    if refusal is not None:
+        raise Refused([refusal])
+    places = [place for place in (MEMORY, Path(tempfile.gettempdir())) if os.access(place, os.W_OK)]
+    for place in places:
+        for left in place.glob(f"{PREFIX}*"):
+            if _is_left(left):
+                shutil.rmtree(left, ignore_errors=True)
+    parent = _roomy(places, 0 if store.directory else store.memory)
     made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     try:
         with (made / "lock").open("wb") as lock:
@@ -61,6 +55,27 @@ def own_directory() -> Iterator[Path]:
             yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _refusal(store: StoreTable) -> Problem | None:
+    """Why workers can't share `store`, if they can't."""
+    if store.directory or store.memory >= 2 * SMALLEST:
+        return None
+    expected = f"{2 * SMALLEST} bytes or more for several workers, or store.directory, or workers = 1"
+    return Problem("store.memory", f"{store.memory} bytes", expected)
+
+
+def _roomy(places: list[Path], size: int) -> Path:
+    """The first of `places` with room for `size` bytes. Raises Refused."""
+    free = {place: shutil.disk_usage(place).free for place in places}
+    for place in places:
+        if free[place] >= size:
+            if size and place != MEMORY:
+                log.warning("stored answers lie in %s: %s has no room for store.memory", place, MEMORY)
+            return place
+    told = ", ".join(f"{place} has {room}" for place, room in free.items())
+    expected = f"bytes that there is room for where workers share them ({told}), or workers = 1"
+    raise Refused([Problem("store.memory", str(size), expected)])
 
 
 def _is_left(directory: Path) -> bool:

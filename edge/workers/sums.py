@@ -40,22 +40,19 @@ def added(documents: Iterable[Document]) -> dict[str, Any]:
     return total
 
 
-def weighed(weights: Iterable[Document], *, together: bool) -> dict[str, Any]:
-    """What a purge would drop of all workers' stores (edge.purge.Weight), of which all but the hottest may be
-    the same one.
-    """
-    each = tuple(weights)
-    total = max(each, key=lambda one: one["bytes"]) if together else added(each)
+def weighed(weights: Iterable[Document]) -> dict[str, Any]:
+    """What a purge would drop (edge.purge.Weight) of what all workers share: the most that one knows of."""
+    total = max(weights, key=lambda one: one["bytes"])
     stored = total.get("hot_bytes_stored", 0)
     return {**total, "hot_share": round(total["hot_bytes"] / stored, 4) if stored else 0.0}
 
 
-def purged(told: Sequence[Document], *, together: bool) -> dict[str, Any]:
+def purged(told: Sequence[Document]) -> dict[str, Any]:
     """What a purge dropped, or a dry run would, in all workers."""
     if "hot_bytes" in told[0]:
         numbers = ({k: v for k, v in one.items() if _is_number(v)} for one in told)
-        return {**told[0], **weighed(numbers, together=together)}
-    return {**told[0], "entries": (max if together else sum)(one["entries"] for one in told)}
+        return {**told[0], **weighed(numbers)}
+    return {**told[0], "entries": max(one["entries"] for one in told)}
 
 
 def explained(stories: Sequence[Document]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from edge.config import Site
 from edge.identity import load
 from edge.purge import Mark
 from edge.running import Change, Running, wanted
+from edge.store.sweeping import WRITTEN
 from edge.upstream.backends import Backend
 from edge.upstream.checks import Checks
 from edge.wiring import build
@@ -117,12 +118,15 @@ class Worker:
             case Open():
                 await edge.listeners.listen(wanted(edge.config))
             case Apply():
+                WRITTEN.set(order.written)
                 await edge.node.apply(order.event)
             case Load():
                 await edge.node.load(order.snapshot)
             case Strike():
+                WRITTEN.set(True)
                 await edge.node.pipeline.strike(order.mark, edge.node.position)
             case Ask():
+                WRITTEN.set(order.written)
                 return await _asked(edge, order)
             case Collect():
                 return Metrics(tuple(of_process(edge.telemetry).collect()))

@@ -30,7 +30,9 @@ class Parent(Peers):
         self._tier = tier
         self.asked: list[Request] = []
 
-    def route(self, key: str, shield: str | None, asker: Asker | None) -> tuple[Next, ...]:
+    def route(
+        self, key: str, shield: str | None, asker: Asker | None, holder: int | None = None
+    ) -> tuple[Next, ...]:
         return tuple(Next(peer, self._tier) for peer in self.fleet.peers)
 
     async def ask(self, to: Next, request: Request, origins: Timeouts) -> Answer:

@@ -114,7 +114,7 @@ async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
         shops = {name: await stack.enter_async_context(shop(name)) for name in bundled()}
         file = tmp_path_factory.mktemp("platforms") / "edge.toml"
         file.write_text(
-            'listen = ["127.0.0.1:0"]\nadmin = "127.0.0.1:0"\nlog = { access = "off" }\n'
+            'listen = ["127.0.0.1:0"]\nadmin = "127.0.0.1:0"\nworkers = 1\nlog = { access = "off" }\n'
             + "".join(
                 f'[[sites]]\nname = "{name}"\nhosts = ["{made.ways.host}"]\nplatform = "{name}"\n'
                 f"origins = [{{ url = {json.dumps(listening.url)} }}]\n"

@@ -85,6 +85,7 @@ async def node(shop: Shop, tmp_path: Path) -> AsyncIterator[Node]:
     file.write_text(f"""
 listen = ["127.0.0.1:0"]
 admin = "127.0.0.1:0"
+workers = 1
 [store]
 memory = {BUDGET}
 max_object = "1MiB"

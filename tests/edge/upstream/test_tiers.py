@@ -23,9 +23,9 @@ def everybody(_: Neighbour) -> bool:
     return True
 
 
-def fleet(name: str, pops: dict[str, str], workers: tuple[Worker, ...] = (), own: int = 0) -> Fleet:
+def fleet(name: str, pops: dict[str, str]) -> Fleet:
     peers = tuple(Peer(other, pop, ADDRESS) for other, pop in pops.items() if other != name)
-    return Fleet(name, pops[name], peers, workers, own)
+    return Fleet(name, pops[name], peers)
 
 
 @dataclass(frozen=True)
@@ -80,17 +80,14 @@ def test_the_shields_own_visitors_go_by_its_owner_alone() -> None:
     assert {hop.tier for found in hops for hop in found} == {Tier.OWNER}
 
 
-def test_a_worker_asks_the_keys_owner_among_its_nodes_workers_first() -> None:
-    hops = route(KEYS[0], "s", fleet("a-1", POPS, WORKERS, 0), FROM_A_VISITOR, everybody)
-    owner = next(
-        own
-        for own in range(4)
-        if not any(
-            hop.inner
-            for hop in route(KEYS[0], "s", fleet("a-1", POPS, WORKERS, own), FROM_A_VISITOR, everybody)
-        )
-    )
-    assert owner == 0 or hops[0] == Next(WORKERS[owner], Tier.VISITOR, inner=True)
+def test_the_worker_that_fetches_is_asked_first_and_asks_no_other_worker() -> None:
+    def asked(passed: Passed, up: Callable[[Neighbour], bool] = everybody) -> tuple[Next, ...]:
+        return route(KEYS[0], "s", fleet("a-1", POPS), passed, up, WORKERS[1])
+
+    first, *further = asked(Passed(Tier.OWNER, False))
+    assert first == Next(WORKERS[1], Tier.OWNER, inner=True)
+    assert further == list(asked(Passed(Tier.OWNER, True)))
+    assert further == list(asked(Passed(Tier.OWNER, False), lambda one: one is not WORKERS[1]))
 
 
 @dataclass(frozen=True)
@@ -112,33 +109,23 @@ views = st.fixed_dictionaries({name: st.sets(names) for name in POPS})  # who be
     key=st.text(),
     down=views,
     shields=st.fixed_dictionaries({n: st.sampled_from(["a", "s", "x", None]) for n in POPS}),
-    workers=st.integers(0, 4),
     data=st.data(),
 )
 def test_a_request_always_comes_to_the_origin_whatever_nodes_believe(
-    start: str,
-    key: str,
-    down: dict[str, set[str]],
-    shields: dict[str, str | None],
-    workers: int,
-    data: st.DataObject,
+    start: str, key: str, down: dict[str, set[str]], shields: dict[str, str | None], data: st.DataObject
 ) -> None:
     """By three nodes at most, and within each by one turn to another worker."""
-    name, own, passed, hops, nodes = start, 0, FROM_A_VISITOR, 0, 1
+    name, passed, hops, nodes = start, FROM_A_VISITOR, 0, 1
     while True:
-        here = fleet(name, POPS, WORKERS[:workers], own)
-        found = route(key, shields[name], here, passed, Seen(down[name]))
+        holder = data.draw(st.sampled_from([None, *WORKERS]))
+        found = route(key, shields[name], fleet(name, POPS), passed, Seen(down[name]), holder)
         if not found:
             break
         hop = data.draw(st.sampled_from(found))  # those before it did not answer
         hops += 1
         assert (hop.tier, hop.inner) > (passed.tier, passed.inner) or hop.tier > passed.tier
-        match hop.neighbour:
-            case Worker(number=number):
-                own = number
-            case Peer(name=other):
-                name, nodes = other, nodes + 1
-                own = data.draw(st.integers(0, max(0, workers - 1)))
+        if isinstance(hop.neighbour, Peer):
+            name, nodes = hop.neighbour.name, nodes + 1
         passed = Passed(hop.tier, hop.inner)
     assert nodes <= 3
     assert hops <= 5
