@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
 
-from edge.store.record import Broken, Ref
+from edge.store.record import Bodies, Broken, Ref
 
 FILE = 1 << 63  # numbers of files have this bit, those of bodies in the index have not
 DIRECTORIES = 4096
@@ -26,6 +26,11 @@ YOUNG = 3600.0  # seconds in which a file may still be waiting for its place in 
 def is_file(number: int) -> bool:
     """Whether `number` names a file."""
     return bool(number & FILE)
+
+
+def has_files(bodies: Bodies) -> bool:
+    """Whether one of `bodies` is a file, so that reading it may have to wait for a disk."""
+    return any(is_file(ref.number) for ref in bodies.refs())
 
 
 def taken(size: int) -> int:

@@ -25,7 +25,7 @@ from edge.store.catalogue import Catalogue, Found, Sweep, Totals
 from edge.store.generations import STRUCK, Generations, bucket_of
 from edge.store.leases import Leases
 from edge.store.marks import Came
-from edge.store.record import Bodies, Broken, Clocks, Ref, template_of
+from edge.store.record import Broken, Clocks, Ref, template_of
 from edge.store.revision import Revision
 from edge.store.shelf import Drop, Job, Shelf, Strike, size_of
 from edge.store.uses import Uses
@@ -83,9 +83,7 @@ class Disk:
         self._number = self._catalogue.totals().number  # that of the last purge, as far as is known here
         self._jobs: deque[Job] = deque()
         self._waiting = 0
-        self._busy = False
-        self._urgent = False
-        self._ending = False
+        self._busy = self._urgent = self._ending = False
         self._quiet_until = 0.0
         self._swept = 0  # the directory of bodies that was swept last
         self._sweep: tuple[Sweep, list[int]] | None = None
@@ -118,10 +116,6 @@ class Disk:
         if shelf.id is not None:
             self.uses.note(shelf.id)
         return Loaded(whole, template, encoded)
-
-    def is_quick(self, bodies: Bodies) -> bool:
-        """Whether reading `bodies` waits for no disk."""
-        return not self.place.synced or not any(is_file(ref.number) for ref in bodies.refs())
 
     def piece(self, ref: Ref) -> bytes | None:
         """One piece of a body, read and checked; None if it can't be had. Takes its time."""

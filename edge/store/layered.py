@@ -17,6 +17,7 @@ from typing import Any
 
 from edge.policy.entry import Entry
 from edge.purge import Keys, Mark, Weight
+from edge.store.bodyfiles import has_files
 from edge.store.content import Stored
 from edge.store.disk import Disk, Loaded
 from edge.store.eviction import Slot
@@ -48,8 +49,7 @@ class LayeredStore:
         self.max_object = front.max_object
         self.largest = disk.place.size // SHARE if disk.place.synced else front.max_object
         self.on_mark: OnMark | None = None
-        self._number = disk.number
-        self._serial = disk.serial
+        self._number, self._serial = disk.number, disk.serial
         self._me = secrets.randbits(32) + 1
         self._shared = disk.generations
         self.leases = disk.leases
@@ -151,7 +151,7 @@ class LayeredStore:
         shelf = content.shelf
         if shelf is None or shelf.bodies is None:
             return self._take_in(entry, content, None)
-        if self.disk.is_quick(shelf.bodies):
+        if not self.disk.place.synced or not has_files(shelf.bodies):
             return self._take_in(entry, content, self.disk.load(shelf))
         if content.recalling is None:
             content.recalling = asyncio.ensure_future(self._recall(entry, content, shelf))
