@@ -270,9 +270,9 @@ async def supervised(config: EdgeConfig, workers: int, command: Command) -> Asyn
             await agent.restore(kept=bool(config.store.directory))
             tasks.start(agent.run())
         stack.push_async_callback(node.stop)
+        node.admin = await open_admin(crew, config.admin, stack)
         await node.start()
         tasks.start(crew.ping_forever())
-        node.admin = await open_admin(crew, config.admin, stack)
         for scheme, address in sockets.addresses():
             log.info("listening on %s://%s", scheme, address)
         yield node
