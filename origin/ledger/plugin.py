@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
+import click
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from origin.contract import Host, Plugin, PluginDefaults
+from origin.contract import Host, Page, Plugin, PluginDefaults
 from origin.ledger.book import Book
+from origin.ledger.commands import ledger
+from origin.ledger.pages import PERMISSION, Pages
+from origin.ledger.reading import Reading
 from origin.ledger.transfer import FAMILIES, FIXED, NAME, Bound
 
 HERE = Path(__file__).parent
@@ -66,6 +70,7 @@ class LedgerPlugin(PluginDefaults):
     name: ClassVar[str] = "ledger"
     settings: ClassVar[type[BaseModel]] = LedgerSettings
     book: Book = field(init=False)
+    _pages: Pages = field(init=False)
 
     async def start(self, host: Host) -> None:
         """Opens the operator's accounts and offers the ledger."""
@@ -73,6 +78,7 @@ class LedgerPlugin(PluginDefaults):
         assert isinstance(settings, LedgerSettings)
         own = {one.name: one.bound for one in settings.accounts}
         self.book = Book(host, ZoneInfo(settings.timezone), own)
+        self._pages = Pages(self.book, Reading(host))
         await self.book.open_accounts()
         host.offer("ledger", self.book)
 
@@ -83,6 +89,18 @@ class LedgerPlugin(PluginDefaults):
     def emits(self) -> Iterable[str]:
         """What becomes of transfers."""
         yield from ("ledger.booked", "ledger.reserved", "ledger.voided")
+
+    def permissions(self) -> Iterable[str]:
+        """Who may see what the shop earns."""
+        yield PERMISSION
+
+    def commands(self) -> Iterable[click.Command]:
+        """`tepi origin ledger …`."""
+        yield ledger
+
+    def pages(self) -> Iterable[Page]:
+        """Reports, exports and reconciliation."""
+        yield from self._pages.all()
 
 
 _: type[Plugin] = LedgerPlugin
