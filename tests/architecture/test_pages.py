@@ -27,12 +27,13 @@ from edge.policy.reasons import (
     StaleReason,
 )
 from geo.dns.settings import DnsSettings
+from origin.risk.rules import RuleSet
 from origin.settings import OriginSettings
 from tests.architecture.repository import PACKAGES, ROOT, Block, blocks, pages, shown, sources
 
 MODELS = {
     "edge": EdgeConfig, "control": ControlSettings, "dns": DnsSettings, "origin": OriginSettings,
-    "pack": Pack,
+    "pack": Pack, "rules": RuleSet,
 }  # fmt: skip
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 PLACE = re.compile(r"`((?:edge|origin|control|geo|tests|bench|docs|deploy)/[a-z0-9_/.*-]+)`")
@@ -125,6 +126,7 @@ def test_every_dependency_at_run_time_is_used() -> None:
         "argon2-cffi": "argon2",
         "aiosqlite": "sqlite+aiosqlite",
         "backports.zstd": "backports",
+        "common-expression-language": "cel",
         "dnspython": "dns",
         "google-re2": "re2",
         "nats-py": "nats",

@@ -16,11 +16,13 @@ from origin.db.database import Database, sqlite_url
 from origin.db.tables import inbox, metadata
 from origin.ledger.plugin import LedgerPlugin
 from origin.ledger.tables import metadata as books
+from origin.risk.plugin import RiskPlugin
+from origin.risk.tables import metadata as risks
 from origin.storefront.plugin import Storefront
 from origin.storefront.store import metadata as shop
 from tests.origin.standing import database
 
-BRANCHES = [Storefront().migrations(), LedgerPlugin().migrations()]
+BRANCHES = [Storefront().migrations(), LedgerPlugin().migrations(), RiskPlugin().migrations()]
 
 
 async def value(found: Database, sql: str) -> object:
@@ -97,7 +99,7 @@ async def test_a_reader_is_not_held_up_by_a_writer(tmp_path: Path) -> None:
 
 async def test_migrations_make_what_the_code_reads(tmp_path: Path) -> None:
     expected = MetaData()
-    for source in (metadata, shop, books):
+    for source in (metadata, shop, books, risks):
         for table in source.tables.values():
             table.to_metadata(expected)
 
