@@ -22,6 +22,7 @@ from control.fanout import Fanout
 from control.journal import Journal
 from control.membership import Membership
 from control.people import People
+from control.plugins import Plugins
 from control.purges import Purges
 from control.replicas import Replicas
 from control.samples import Samples
@@ -63,6 +64,7 @@ class Plane:
     fanout: Fanout
     stream: Stream
     replicas: Replicas
+    plugins: Plugins
     lookup: Lookup
 
     async def command(self, name: str, verb: str, body: dict[str, Any]) -> Any:
@@ -89,6 +91,7 @@ class Plane:
 
     async def close(self) -> None:
         """Gives everything back."""
+        await self.plugins.close()
         await self.samples.close()
         await self.database.close()
 
@@ -165,6 +168,7 @@ async def _build_on(database: Database, settings: ControlSettings, clocks: Clock
         fanout=fanout,
         stream=stream,
         replicas=Replicas(database, fanout, stream, clocks.wall, clocks.monotonic),
+        plugins=Plugins(settings.origin, clocks.wall),
         lookup=lookup,
     )
 

@@ -19,6 +19,16 @@ class TlsTable(Table):
     key: str = Field(description="PEM file: the certificate's private key.")
 
 
+class OriginTable(Table):
+    """The commerce origin whose plugins' pages the dashboard shows."""
+
+    admin: str = Field(description="Its admin listener, http(s)://HOST:PORT.", pattern=r"^https?://")
+    pages_secret: str = Field(
+        description="What users' names are signed with, as file:PATH or env:NAME; the origin has it too.",
+        pattern=r"^(file|env):.+",
+    )
+
+
 class ControlSettings(Table):
     """Control's configuration file."""
 
@@ -53,6 +63,7 @@ class ControlSettings(Table):
         "journal to the nodes; empty: control's own stream.",
     )
     token_hours: int = Field(24, ge=1, le=24 * 365, description="Hours after which a join token expires.")
+    origin: OriginTable | None = Field(None, description="Whose plugins' pages the dashboard shows.")
     session_hours: int = Field(12, ge=1, le=24 * 90, description="Hours that a dashboard login holds.")
 
     @property

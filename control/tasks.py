@@ -73,7 +73,11 @@ async def sweep(plane: Plane) -> None:
 
 def loops(plane: Plane) -> tuple[Coroutine[Any, Any, None], ...]:
     """All that runs beside the listeners: some of it in every control, some in the one that is elected."""
-    every = (watch_health(plane), while_elected(plane.database, partial(_of_the_elected, plane)))
+    every = (
+        watch_health(plane),
+        plane.plugins.watch(),
+        while_elected(plane.database, partial(_of_the_elected, plane)),
+    )
     if not plane.database.shared:
         return every
     return (

@@ -22,13 +22,12 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter
 from pydantic import BaseModel
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from edge.webhooks.contract import Unverified
-from origin.contract import Answer, Call, Contract, Events, Handler, NotNow, Page, Plugin
+from origin.admin import admin_application
+from origin.contract import Answer, Call, Contract, Events, Handler, NotNow, Plugin
 from origin.db.database import Database
 from origin.exchange import respond, visitor_of
 from origin.inbox import Inbox, Unconfirmable, UnknownProvider
@@ -82,6 +81,7 @@ class Wiring:
     in_step: Callable[[], bool] = lambda: True
     purge_token: str | None = None
     webhook_secret: str | None = None
+    pages_secret: str | None = None
     reveal: Callable[[str], str] = no_secrets
 
 
@@ -302,45 +302,6 @@ def _again(name: str, every: float, run: Callable[[], Awaitable[None]]) -> Calla
             await asyncio.sleep(every)
 
     return again
-
-
-def admin_application(origin: Origin) -> web.Application:
-    """/metrics, /healthz, /readyz."""
-
-    async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(origin.registry), content_type="text/plain")
-
-    async def alive(_request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def ready(_request: web.Request) -> web.Response:
-        if not origin.wiring.in_step():
-            return web.Response(status=503, text="not in step with control\n")
-        try:
-            async with origin.database.read() as connection:
-                await connection.execute(select(1))
-        except SQLAlchemyError as error:
-            return web.Response(status=503, text=f"the database does not answer: {type(error).__name__}\n")
-        return web.Response(text="ready\n")
-
-    app = web.Application(client_max_size=LARGEST_BODY)
-    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", alive), web.get("/readyz", ready)])
-    for name, plugin in origin.plugins.items():
-        for page in plugin.pages():
-            path = f"/plugins/{name}{page.path}"
-            app.router.add_route(page.method, path, origin.serve(name, _admin_only(page)))
-    return app
-
-
-def _admin_only(page: Page) -> Handler:
-    """Changes take JSON, which no foreign page in the operator's browser can send."""
-
-    async def handle(call: Call) -> Answer:
-        if page.method != "GET" and call.request.content_type != "application/json":
-            return Answer({"detail": "expected Content-Type: application/json"}, status=415)
-        return await page.handler(call)
-
-    return handle
 
 
 @contextlib.asynccontextmanager

@@ -117,6 +117,7 @@ class Call:
     match: Mapping[str, str]
     visitor: Visitor
     id: str
+    user: str = ""  # who asks for a page through control's dashboard; nothing for commands and visitors
 
 
 Handler = Callable[[Call], Awaitable[Answer]]

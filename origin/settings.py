@@ -58,6 +58,11 @@ class OriginSettings(Table):
         description="What the edge signs webhooks with (whsec_…): file:PATH or env:NAME; unset: none taken.",
         pattern=r"^(file|env):.+",
     )
+    pages_secret: str | None = Field(
+        None,
+        description="What control signs its users' names with: file:PATH or env:NAME, the same as its own.",
+        pattern=r"^(file|env):.+",
+    )
     plugins: dict[str, dict[str, Any]] = Field({}, description="A table of settings for each plugin.")
 
     @field_validator("listen", "admin", "mutual_listen")

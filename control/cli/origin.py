@@ -134,6 +134,7 @@ async def _serve(settings: OriginSettings) -> None:
         in_step=lambda: agent is None or agent.ready,
         purge_token=None if settings.purges is None else resolve(settings.purges.token),
         webhook_secret=None if settings.webhook_secret is None else resolve(settings.webhook_secret),
+        pages_secret=None if settings.pages_secret is None else resolve(settings.pages_secret),
         reveal=resolve,
     )
     following = None if agent is None else asyncio.create_task(agent.run())

@@ -9,7 +9,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from control.dashboard import charts, entrance, live, pages, people, world
+from control.dashboard import charts, entrance, live, pages, people, plugins, world
 from control.dashboard.assets import PREFIX, Assets
 from control.dashboard.history import SPANS, History
 from control.dashboard.language import LANGUAGES, Language, load_languages
@@ -59,6 +59,9 @@ def setup(app: web.Application, plane: Plane) -> None:
         ("GET", "/tokens", people.tokens, "people"),
         ("POST", "/tokens", people.change_tokens, "people"),
         ("GET", "/audit", people.audit, "people"),
+        ("GET", "/plugins/{plugin}", plugins.show, "read"),
+        ("GET", "/plugins/{plugin}/{rest:.+}", plugins.show, "read"),
+        ("POST", "/plugins/{plugin}/{rest:.+}", plugins.send, "sites"),
         ("POST", "/logout", entrance.logout, "read"),
     )
     for method, path, page, right in members:

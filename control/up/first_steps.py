@@ -43,12 +43,14 @@ class Introduction:
     def first_run(self) -> FirstRun:
         """What control wrote at its first start. The origin gets its token, people the authority.
 
-        Nodes and origin get a secret for webhooks.
+        Nodes and origin get a secret for webhooks, control and origin one for pages.
         """
         made = FirstRun(**json.loads(self._plan.first_run.read_text()))
         authority = self._plan.first_run.parent / "authority.pem"
         self._plan.authority.write_bytes(authority.read_bytes())
         write_private(self._plan.service_token, made.service_token)
+        if not self._plan.pages_secret.exists():
+            write_private(self._plan.pages_secret, secrets.token_urlsafe(32))
         if not self._plan.hook_secret.exists():
             key = base64.b64encode(secrets.token_bytes(32)).decode()
             write_private(self._plan.hook_secret, f"whsec_{key}")

@@ -107,7 +107,11 @@ class Plan:
                 "listen": f"{LOOPBACK}:{self.ports.control}",
                 "nodes_listen": f"{LOOPBACK}:{self.ports.nodes}",
                 "admin": f"{LOOPBACK}:{self.ports.control_admin}",
-            }
+            },
+            origin={
+                "admin": f"http://{LOOPBACK}:{self.ports.origin_admin}",
+                "pages_secret": f"file:{self.pages_secret}",
+            },
         )
 
     def _origin(self) -> str:
@@ -118,6 +122,7 @@ class Plan:
                 "mutual_listen": f"{LOOPBACK}:{self.ports.origin_mutual}",
                 "admin": f"{LOOPBACK}:{self.ports.origin_admin}",
                 "webhook_secret": f"file:{self.hook_secret}",
+                "pages_secret": f"file:{self.pages_secret}",
             },
             control=self._join("origin"),
             purges={"url": self.control_url, "token": f"file:{self.service_token}"},
@@ -154,6 +159,11 @@ class Plan:
     def hook_secret(self) -> Path:
         """What the nodes sign webhooks with for the origin, made at the first start."""
         return self.directory / "hook-secret"
+
+    @property
+    def pages_secret(self) -> Path:
+        """What control signs its users' names with for the origin, made at the first start."""
+        return self.directory / "pages-secret"
 
     @property
     def service_token(self) -> Path:

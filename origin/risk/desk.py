@@ -192,14 +192,18 @@ class Desk:
                 continue
             same = and_(d[name] == keys[name], d.at > now - DAY)
             hour = func.coalesce(func.sum(case((d.at > now - HOUR, 1), else_=0)), 0)
-            cards = func.count(distinct(func.nullif(func.nullif(d.card, ""), keys["card"])))
+            within = case((d.at > now - HOUR, d.card), else_="") if name == "address" else d.card
+            cards = func.count(distinct(func.nullif(func.nullif(within, ""), keys["card"])))
             asked.append(select(literal(name).label("name"), hour, func.count(), cards).where(same))
-        counts = {"cards_day": 1 if keys["card"] else 0}
+        this = 1 if keys["card"] else 0
+        counts = {"cards_day": this, "address_cards_hour": this}
         for statement in asked:
             name, hour_count, day_count, cards_count = (await connection.execute(statement)).one()
             counts |= {f"{name}_hour": int(hour_count), f"{name}_day": int(day_count)}
-            if name in ("address", "device", "email"):
-                counts["cards_day"] = max(counts["cards_day"], cards_count + bool(keys["card"]))
+            if name in ("device", "email"):
+                counts["cards_day"] = max(counts["cards_day"], cards_count + this)
+            if name == "address":
+                counts["address_cards_hour"] = cards_count + this
         return counts
 
     async def _before(self, connection: Statements, keys: Mapping[str, str]) -> Before | None:

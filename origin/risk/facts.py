@@ -35,7 +35,8 @@ MEANINGS: Mapping[str, str] = {
     "session_age": "seconds since the session began, -1: unknown",
     "page_age": "seconds since the page was looked at, -1: unknown",
     "travel_kmh": "how fast the same card, e-mail or device came here from its last country, -1: unknown",
-    "cards_day": "different cards of this address, device and e-mail within a day, the most of the three",
+    "cards_day": "different cards of this device or this e-mail within a day, the more of the two",
+    "address_cards_hour": "different cards of this address within an hour; many buyers may share one",
     **{
         f"{name}_{span}": f"attempts of the same {name} within {article} {span}, this one left out"
         for name in COUNTED
@@ -82,6 +83,7 @@ def facts_of(
         "page_age": _age(attempt.page_viewed, now),
         "travel_kmh": speed(country, now, before, centres),
         "cards_day": counts.get("cards_day", 0),
+        "address_cards_hour": counts.get("address_cards_hour", 0),
     }
     for name in COUNTED:
         for span in ("hour", "day"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +15,7 @@ from origin.contract import Answer, Call, Host, Page, Plugin, PluginDefaults
 from origin.risk.commands import risk
 from origin.risk.desk import Desk, Networks, NoSuchDecision
 from origin.risk.facts import DAY, MEANINGS
+from origin.risk.front import Front
 from origin.risk.reports import described, records, tried
 from origin.risk.rules import RuleSet
 
@@ -41,8 +42,13 @@ class RiskSettings(BaseModel):
 class _Review(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    approved: bool
-    by: str = Field(min_length=1, max_length=120)
+    approved: bool | Literal["yes", "no"]  # forms say words
+    by: str = Field("", max_length=120)  # where no user is signed
+
+    @property
+    def is_approved(self) -> bool:
+        """What is meant."""
+        return self.approved in (True, "yes")
 
 
 class _Rules(RuleSet):
@@ -56,6 +62,7 @@ class RiskPlugin(PluginDefaults):
     name: ClassVar[str] = "risk"
     settings: ClassVar[type[BaseModel]] = RiskSettings
     desk: Desk = field(init=False)
+    _page: Front = field(init=False)
     _host: Host = field(init=False)
 
     async def start(self, host: Host) -> None:
@@ -64,6 +71,7 @@ class RiskPlugin(PluginDefaults):
         assert isinstance(settings, RiskSettings)
         networks = Networks(frozenset(settings.hosting), frozenset(settings.homes))
         self._host = host
+        self._page = Front()
         self.desk = Desk(host, networks, shipped_centres())
         host.offer("risk", self.desk)
 
@@ -87,6 +95,7 @@ class RiskPlugin(PluginDefaults):
         """Rules, their trial, the queue, and how well they do, as JSON."""
         rules, queue = {"en": "Rules", "id": "Aturan"}, {"en": "Reviews", "id": "Tinjauan"}
         report = {"en": "Risk", "id": "Risiko"}
+        yield Page("", report, self._front, PERMISSION)
         yield Page("/rules", rules, self._show_rules, PERMISSION)
         yield Page("/rules", rules, self._keep_rules, PERMISSION, method="POST")
         yield Page("/rules/try", rules, self._try_rules, PERMISSION, method="POST")
@@ -94,6 +103,13 @@ class RiskPlugin(PluginDefaults):
         yield Page("/orders/{order}", queue, self._order, PERMISSION)
         yield Page("/decisions/{id}", queue, self._review, PERMISSION, method="POST")
         yield Page("/report", report, self._report, PERMISSION)
+
+    async def _front(self, call: Call) -> Answer:
+        version, _ = await self.desk.rules()
+        found = records(await self._history(self._host.now() - 30 * DAY))
+        language = call.request.headers.get("Accept-Language", "")
+        waiting = await self.desk.waiting()
+        return Answer(self._page.render(language, waiting, [described(one) for one in found], version))
 
     async def _show_rules(self, _call: Call) -> Answer:
         version, rules = await self.desk.rules()
@@ -109,7 +125,7 @@ class RiskPlugin(PluginDefaults):
         asked = await _read(call, _Rules)
         if isinstance(asked, Answer):
             return asked
-        version = await self.desk.keep(RuleSet(rules=asked.rules), asked.by)
+        version = await self.desk.keep(RuleSet(rules=asked.rules), call.user or asked.by)
         return Answer({"version": version})
 
     async def _try_rules(self, call: Call) -> Answer:
@@ -135,11 +151,14 @@ class RiskPlugin(PluginDefaults):
         asked = await _read(call, _Review)
         if isinstance(asked, Answer):
             return asked
+        by = call.user or asked.by
+        if not by:
+            return Answer({"detail": "by: got nothing, expected who decided"}, status=422)
         try:
-            await self.desk.review(call.match["id"], asked.approved, asked.by)
+            await self.desk.review(call.match["id"], asked.is_approved, by)
         except NoSuchDecision as error:
             return Answer({"detail": str(error)}, status=404)
-        return Answer({"id": call.match["id"], "approved": asked.approved})
+        return Answer({"id": call.match["id"], "approved": asked.is_approved})
 
     async def _report(self, call: Call) -> Answer:
         since = self._since(call)

@@ -130,9 +130,10 @@ def _holds(rule: Rule, facts: dict[str, Fact], failed: list[str]) -> bool:
 DEFAULT = RuleSet(
     rules=[
         Rule(name="card-from-abroad", action="challenge", when="card_abroad && method == 'card'"),
-        Rule(name="new-session", action="challenge", when="session_age >= 0.0 && session_age < 20.0"),
+        Rule(name="new-session", action="challenge", when="session_age >= 0.0 && session_age < 5.0"),
+        Rule(name="cards-of-an-address", action="challenge", when="address_cards_hour >= 20"),
         Rule(name="card-testing", action="block", when="cards_day >= 5"),
-        Rule(name="many-at-once", action="block", when="address_hour >= 30 || email_hour >= 20"),
+        Rule(name="many-at-once", action="block", when="card_hour >= 20 || email_hour >= 20"),
         Rule(name="hidden-network", action="review", when="network_kind != '' && card_abroad"),
         Rule(name="impossible-travel", action="review", when="travel_kmh > 1000.0"),
         Rule(name="far-from-home", action="review", when="card_abroad && shipping_abroad"),

@@ -49,14 +49,14 @@ async def test_attempts_are_counted_by_each_mark_within_an_hour_and_a_day(desks:
     assert (facts["address_hour"], facts["address_day"]) == (1, 2)
     assert (facts["network_hour"], facts["network_day"]) == (2, 3)
     assert (facts["card_hour"], facts["card_day"]) == (0, 0)
-    assert facts["cards_day"] == 3
+    assert (facts["cards_day"], facts["address_cards_hour"]) == (3, 2)
     desks.clock.now += 30 * 3600
     await desks.assess(attempt("5", email="a@x.example"))
     assert (await desks.facts("5"))["email_day"] == 0
 
 
 async def test_many_cards_are_card_testing(desks: Desks) -> None:
-    verdicts = [await desks.assess(attempt(str(n), card=f"fp_{n}")) for n in range(6)]
+    verdicts = [await desks.assess(attempt(str(n), card=f"fp_{n}", device="d")) for n in range(6)]
     assert [one.action for one in verdicts] == ["allow"] * 4 + ["block"] * 2
     assert verdicts[-1].reasons[-1] == "card-testing"
 
