@@ -9,7 +9,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 COMPILED = (
-    "edge.lane", "edge.door", "edge.ids", "edge.series", "edge.access_log",
+    "edge.http.message", "edge.lane", "edge.door", "edge.ids", "edge.series", "edge.access_log",
     "edge.store.ranking", "edge.store.eviction",
     "geo.spread", "geo.dns.siphash", "geo.dns.rates", "geo.dns.lane",
 )  # fmt: skip

@@ -22,7 +22,7 @@ _SECRET = re.compile(
     r"([?&;][^=&;]*(?:token|secret|passw|pwd|sig|auth|session|sid|key|code|otp|email)[^=&;]*=)[^&;]+",
     re.IGNORECASE,
 )
-_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_quote = json.encoder.encode_basestring_ascii
 _UNPRINTABLE = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
 
 _QUICK = tuple(f"0.{micro:06d}" for micro in range(1000))
@@ -157,41 +157,34 @@ class Json(Form):
         self._at = ""
 
     def mould(self, request: Request, status: int, bytes_sent: int, outcome: Outcome, node: str) -> Mould:
-        asked = {
-            "method": request.method,
-            "scheme": request.scheme,
-            "host": request.host,
-            "target": without_secrets(request.target),
-            "version": request.version,
-            "status": status,
-            "bytes": bytes_sent,
-        }
+        asked = (
+            f'"method":{_quote(request.method)},"scheme":{_quote(request.scheme)},'
+            f'"host":{_quote(request.host)},"target":{_quote(without_secrets(request.target))},'
+            f'"version":{_quote(request.version)},"status":{status},"bytes":{bytes_sent}'
+        )
         if request.asker is not None:
-            asked["peer"] = request.asker.name
-        answered: dict[str, object] = {
-            "site": outcome.site,
-            "verdict": outcome.verdict,
-            "reason": outcome.reason,
-        }
+            asked += f',"peer":{_quote(request.asker.name)}'
+        answered = (
+            f'"site":{_or_null(outcome.site)},"verdict":{_quote(outcome.verdict)},'
+            f'"reason":{_or_null(outcome.reason)}'
+        )
         if outcome.rules:
-            answered["rules"] = list(outcome.rules)
+            answered += f',"rules":[{",".join([_quote(rule) for rule in outcome.rules])}]'
         if outcome.origin is not None:
-            answered["origin"] = outcome.origin
-            answered["origin_status"] = outcome.origin_status
-            answered["origin_seconds"] = outcome.origin_seconds and round(outcome.origin_seconds, 6)
+            seconds, said = outcome.origin_seconds, outcome.origin_status
+            answered += (
+                f',"origin":{_quote(outcome.origin)},"origin_status":{"null" if said is None else said},'
+                f'"origin_seconds":{"null" if seconds is None else round(seconds, 6)}'
+            )
         return (
-            f',"node":{_to_json(node)},"id":"',
+            f',"node":{_quote(node)},"id":"',
             '","client":"',
-            f'",{_to_json(asked)[1:-1]},"seconds":',
-            f",{_to_json(answered)[1:-1]}",
+            f'",{asked},"seconds":',
+            f",{answered}",
         )
 
     def tail(self, fields: Fields) -> str:
-        agent, referer = fields.get("user-agent"), fields.get("referer")
-        said = "" if agent is None else f',"agent":{_to_json(agent)}'
-        if referer is not None:
-            said += f',"referer":{_to_json(without_secrets(referer))}'
-        return said + "}\n"
+        return fields.derived(_json_tail)
 
     @cython.ccall
     def line(
@@ -224,8 +217,7 @@ class Combined(Form):
         return (f'] "{_quoted(asked)}" {status} {bytes_sent} ',)
 
     def tail(self, fields: Fields) -> str:
-        referer = without_secrets(fields.get("referer") or "-")
-        return f'"{_quoted(referer)}" "{_quoted(fields.get("user-agent") or "-")}"\n'
+        return fields.derived(_combined_tail)
 
     @cython.ccall
     def line(
@@ -239,6 +231,24 @@ class Combined(Form):
     ) -> str:
         stamp = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now))
         return f"{client} - - [{stamp}{mould[0]}{tail}"
+
+
+def _or_null(text: object) -> str:
+    """A string as JSON, or None; of a StrEnum, too."""
+    return "null" if text is None else _quote(str(text))
+
+
+def _json_tail(fields: Fields) -> str:
+    agent, referer = fields.get("user-agent"), fields.get("referer")
+    said = "" if agent is None else f',"agent":{_quote(agent)}'
+    if referer is not None:
+        said += f',"referer":{_quote(without_secrets(referer))}'
+    return said + "}\n"
+
+
+def _combined_tail(fields: Fields) -> str:
+    referer = without_secrets(fields.get("referer") or "-")
+    return f'"{_quoted(referer)}" "{_quoted(fields.get("user-agent") or "-")}"\n'
 
 
 def without_secrets(target: str) -> str:

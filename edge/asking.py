@@ -10,7 +10,7 @@ from edge.clock import Clock
 from edge.hopping import Hopping, Passed
 from edge.http.cache_status import of_caches_before
 from edge.http.forwarding import towards_commerce, towards_origin
-from edge.http.message import Answer, Outcome, Request
+from edge.http.message import Answer, Fields, Outcome, Request
 from edge.intake import Exchange, Heard
 from edge.outbound import ruled, unruled
 from edge.policy.freshness import Timing
@@ -79,21 +79,22 @@ class Asking:
         return Passed(answer, self.clock.monotonic() + found.ttl, near=True)
 
     async def _of_origin(self, x: Exchange, request: Request) -> Answer:
-        request = replace(request, query=x.asked.query)  # the key's spelling is ours alone
+        if request.query != x.asked.query:  # the key's spelling is ours alone
+            request = replace(request, query=x.asked.query)
         if x.rules.classes.pages is not None:
             request = replace(request, fields=without_secrets(request.fields))
         outbound = towards_origin(request, self.identity)
         variant = variant_of(x.asked, x.rules.key)
         if variant is not None:
-            outbound = replace(outbound, fields=outbound.fields.plus(("Tepi-Variant", variant)))
+            outbound = outbound.bearing(outbound.fields.grown(("Tepi-Variant", variant)))
         outbound = ruled(outbound, x)
         prefix = x.rules.commerce_prefix
         if prefix is not None and covers(prefix, normal_escapes(request.path)):
             outbound = towards_commerce(outbound, x.rules.name)
         if x.rules.esi is not None:
-            outbound = replace(outbound, fields=outbound.fields.plus(CAPABLE))
+            outbound = outbound.bearing(outbound.fields.grown(CAPABLE))
         answer = await self.upstream.fetch(x.rules.name, outbound)
-        return answer.but(fields=of_caches_before(answer.fields))
+        return answer.bearing(of_caches_before(answer.fields))
 
     def origins_of(self, x: Exchange) -> Sequence[Standing]:
         """The origins that answer for what `x` asks, as they stand; the visitor's URL may be rewritten."""
@@ -135,4 +136,8 @@ class Asking:
 
 def as_it_is(request: Request) -> Request:
     """`request` for the body as it is: the edge encodes it by itself."""
-    return replace(request, fields=request.fields.replaced("Accept-Encoding", "identity"))
+    return request.bearing(request.fields.derived(_unencoded))
+
+
+def _unencoded(fields: Fields) -> Fields:
+    return fields.replaced("Accept-Encoding", "identity")

@@ -121,7 +121,9 @@ class Callers:
 
     def _listener(self, scheme: str) -> Listener:
         front = self.front
-        return Listener(front.handle, front.refuse, self._gate, scheme, self._lane, lambda peer: (None, None))
+        return Listener(
+            front.handle, front.plain, front.refuse, self._gate, scheme, self._lane, lambda peer: (None, None)
+        )
 
     def _vouched(self, request: Request, connection: Connection) -> tuple[Request, Refusal | None]:
         """A neighbour's request as its visitor's, or why it goes no further."""

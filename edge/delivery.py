@@ -21,7 +21,15 @@ from edge.store.content import Stored
 from edge.store.contract import Store
 from edge.store.fill import AHEAD, Cut, Fill
 from edge.store.parts import More, Parts, Spliced
-from edge.transform.compress import Compressor, Encoded, choose, compressible, decode, encode, undecodable
+from edge.transform.compress import (
+    Compressor,
+    Encoded,
+    choose,
+    compressible,
+    decode,
+    encode_once,
+    undecodable,
+)
 from edge.upstream.collapse import Following, Portion, close
 
 PROMPT = (
@@ -159,7 +167,7 @@ class Delivery:
         encoded = (
             body
             if coding is None
-            else encode(coding, body)
+            else encode_once(coding, body)
             if isinstance(body, bytes)
             else Encoded(body, coding)
         )
@@ -184,11 +192,20 @@ class Delivery:
         return verdict
 
     async def _encoded(self, entry: Entry, content: Stored, coding: str) -> bytes | None:
-        made = content.encoded.get(coding)
+        made = content.coded(coding)
         if made is None:
             made = await self.compress.encoded(content, coding)
             self.store.reweigh(entry)
+        elif coding not in content.encoded:
+            self.compress.improve(content, coding, partial(self._improved, entry))
         return made or None
+
+    def _improved(self, entry: Entry) -> None:
+        """An encoding of `entry` has become smaller: nothing may be answered by copies of what it was."""
+        self.store.reweigh(entry)
+        slot = self.store.slot(entry)
+        if slot is not None:
+            slot.let_go()
 
     def _lines(
         self, entry: Entry, content: Stored, coding: str | None, rules: Compression
@@ -203,9 +220,7 @@ class Delivery:
             if content.identity is None:
                 size = length_of(entry.fields) if coding is None else None
             else:
-                size = (
-                    len(content.identity) if coding is None else len(content.encoded.get(coding, b"")) or None
-                )
+                size = len(content.identity) if coding is None else len(content.coded(coding) or b"") or None
             varies = self._is_compressible(entry, content, rules)
             shown = visible(entry.fields)
             lines = _encoded_lines(
@@ -218,7 +233,7 @@ class Delivery:
                 and "accept-ranges" not in shown
             ):
                 lines = (*lines, ("Accept-Ranges", "bytes")) if entry.status == 200 else lines
-            if content.identity is not None and (coding is None or size is not None):
+            if content.identity is not None and (coding is None or content.encoded.get(coding)):
                 content.lines[coding] = lines
         return lines
 

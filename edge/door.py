@@ -28,8 +28,8 @@ class Ordinary(Protocol):
         """Where `client` is, who asks by this connection."""
         ...
 
-    def missed(self, profile: Profile, line: bytes) -> None:
-        """The only request that came might have been answered, had there been a memo."""
+    def missed(self, profile: Profile, line: bytes) -> bool:
+        """The only request that came might have been answered, had there been a memo: whether it is now."""
         ...
 
     def connection_made(self, transport: Any) -> None: ...
@@ -139,8 +139,9 @@ class Door:
                     break
             memo: Memo | None = self._fitting(profile, line, client, began) if in_force else None
             if memo is None:
-                if alone and line.startswith((b"GET /", b"HEAD /")) and line.endswith(b" HTTP/1.1\r\n"):
-                    self._ordinary.missed(profile, line)
+                if alone and line.endswith(b" HTTP/1.1\r\n") and self._ordinary.missed(profile, line):
+                    self._resting = False
+                    data = b""
                 break
             if guarded and gate.admit(client, NO_FIELDS) is not None:
                 break

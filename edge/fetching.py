@@ -113,8 +113,8 @@ class Fetching:
         try:
             return await flight.wait(owner=True), True
         except asyncio.CancelledError:
-            if flight.landing.done() and isinstance(landing := flight.landing.result(), Own):
-                self._on_background(close(landing.answer.body))
+            if isinstance(flight.landing, Own):
+                self._on_background(close(flight.landing.answer.body))
             raise
 
     def refresh(self, x: Exchange, stale: Entry) -> None:
@@ -268,7 +268,7 @@ class Fetching:
             self.flights.close(flight)
             self.log.end(flight.order)
             self._turns.end(flight)
-            flight.land(Failed(UpstreamError("reset", flight.key[0], "the fetch was given up", sent=True)))
+            flight.give_up()
 
     async def _fetch(
         self, flight: Flight, x: Exchange, stale: Entry | None, part: Part | None, *, alone: bool

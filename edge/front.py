@@ -21,6 +21,7 @@ from edge.memo import Ticket
 from edge.reply import Reply, Sent, Writes
 from edge.server import Connection
 from edge.telemetry import CLIENT_GONE, Finished
+from edge.wire.plain import Plain
 
 log = logging.getLogger("tepi.edge")
 
@@ -80,6 +81,22 @@ class Front:
         reply = Reply(
             transport, incoming.writer.drain, message.method, version or "1.1", not message.should_close
         )
+        return await self._answered(asked, reply, connection)
+
+    async def plain(self, asked: Plain, fields: Fields, connection: Connection) -> bool:
+        """The same for one whose head needed no parser."""
+        transport = connection.transport
+        if transport is None:
+            return False
+        method, target = asked
+        scheme, peer, port = connection.scheme, connection.peer, connection.peer_port
+        reply = Reply(transport, connection.drained, method, "1.1", keep=True)
+        return await self._answered(
+            Asked(method, target, fields, "1.1", scheme, peer, port, _no_body), reply, connection
+        )
+
+    async def _answered(self, asked: Asked, reply: Reply, connection: Connection) -> bool:
+        transport = reply.transport
         connection.began = asyncio.get_running_loop().time()
         ticket, connection.ticket = connection.ticket, None
         try:
@@ -260,4 +277,8 @@ def _wants_websocket(request: Request) -> bool:
 
 
 async def _no_wait() -> None:
+    return None
+
+
+def _no_body(proceed: Callable[[], None] | None) -> None:
     return None

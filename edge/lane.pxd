@@ -65,8 +65,10 @@ cdef class Lane:
     cdef bint shared
     cdef unsigned long long[::1] generations
     cdef unsigned long long _struck
+    cdef bytearray _met
 
     cpdef bint in_force(self)
+    cpdef bint met(self, bytes line)
     cpdef Profile profile(self, bytes block)
     cdef Profile _read(self, bytes block)
     cdef Table _table(self, str host)

@@ -31,6 +31,7 @@ from edge.store.memory import MemoryStore
 MEMOS = 65_536
 PROFILES = 2_048  # of one generation; two are kept
 VARIANTS = 8  # memos of one request line
+MET = 2**19  # request lines of which it is known, by a byte each, whether they came before
 JOINED = 64 * 1024  # bytes of a body that is written together with its head
 
 Place = tuple[str | None, int | None]  # country and network (ASN)
@@ -204,6 +205,7 @@ class Lane:
     shared: cython.bint  # whether other workers have the same store
     generations: cython.ulonglong[::1]
     _struck: cython.ulonglong  # of purges, as they were last heard of
+    _met: bytearray
 
     def __init__(
         self,
@@ -228,6 +230,7 @@ class Lane:
         self.forgotten = 0
         self._scheme = "http"
         self._beside = {}
+        self._met = bytearray(MET)
         self._struck = 0
         self.shared = store.generations is not None
         if store.generations is not None:
@@ -249,6 +252,17 @@ class Lane:
             self.forget()
             return False
         return not store.sweeping
+
+    @cython.ccall
+    def met(self, line: bytes) -> cython.bint:
+        """Whether `line` has come before, as far as that is remembered; it has from now on."""
+        hashed: cython.ulonglong = hash(line) & 0x7FFF_FFFF_FFFF_FFFF
+        at: cython.Py_ssize_t = hashed % MET
+        mark: cython.int = 1 + (hashed >> 32) % 255
+        if self._met[at] == mark:
+            return True
+        self._met[at] = mark
+        return False
 
     @cython.ccall
     def profile(self, block: bytes) -> Profile | None:

@@ -18,10 +18,12 @@ from aiohttp.web_protocol import RequestHandler
 from edge.door import Door
 from edge.guard.gate import Gate
 from edge.guard.refusal import Refusal
+from edge.http.message import Fields
 from edge.incoming import CLOSE, KEEP, Incoming
 from edge.lane import Lane, Place
 from edge.notation import Address
 from edge.server import Connection
+from edge.wire.plain import Plain
 from edge.wire.versions import Chooser, Stands, TakesOver
 
 BACKLOG = 2048
@@ -30,15 +32,20 @@ PARTING = 1.0  # seconds for last words to leave
 
 
 Handler = Callable[[Incoming, Connection], Awaitable[bool]]
+Answers = Callable[[Plain, Fields, Connection], Awaitable[bool]]
 Refuse = Callable[[Connection, Refusal], None]
 
 
 class Listener(web.Server):
-    """The connections of one listening address. `scheme` is what its clients speak."""
+    """The connections of one listening address. `scheme` is what its clients speak.
+
+    `handler` answers what aiohttp has parsed, `plain` what needs no parser.
+    """
 
     def __init__(
         self,
         handler: Handler,
+        plain: Answers,
         refuse: Refuse,
         gate: Gate,
         scheme: str,
@@ -50,6 +57,7 @@ class Listener(web.Server):
             return KEEP if await handler(incoming, cast(Connection, incoming.protocol)) else CLOSE
 
         super().__init__(handle, handler_cancellation=True)
+        self.plain = plain
         self.gate = gate
         self.scheme = scheme
         self.lane = lane

@@ -315,7 +315,8 @@ class Pipeline:
                     broken = UpstreamError("reset", x.rules.name, "the body broke off at once", sent=True)
                     answer = await self._excused(x, stale, reason, origin, error=broken)
                     return answer or failure(x, broken, FORWARDED[reason]), False
-                answer = answer.but(fields=answer.fields.plus(*landing.own_lines))
+                if landing.own_lines:
+                    answer = answer.bearing(answer.fields.plus(*landing.own_lines))
                 verdict = "revalidated" if landing.revalidated else "miss"
                 outcome = _outcome(verdict, reason, origin, stored=landing.stored)
                 if not landing.stored:
@@ -434,8 +435,8 @@ class Pipeline:
     def _told(self, x: Exchange, answer: Answer, entry: Entry, outcome: Outcome, *, aged: bool) -> Answer:
         """`answer` with how it came about; `aged` if it is the store's rather than the origin's."""
         age, ttl = self._age_and_ttl(entry)
-        told = replace(outcome, site=x.rules.name, key=x.key, ttl=ttl, age=age if aged else None)
-        return answer.but(outcome=told)
+        told = outcome.of(x.rules.name, x.key, ttl, age if aged else None)
+        return Answer(answer.status, answer.fields, answer.body, told)
 
     def counts(self) -> Iterator[Gauge]:
         """What is counted beside answers."""

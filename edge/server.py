@@ -23,11 +23,13 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 from edge.door import Door
 from edge.guard.networks import plain
 from edge.guard.refusal import Refusal
+from edge.http.message import Fields
 from edge.incoming import CLOSE
 from edge.lane import Place, Profile
 from edge.memo import Ticket
 from edge.wire.messages import Messages
 from edge.wire.methods import Methods, TooLong
+from edge.wire.plain import Plain, read_line
 from edge.wire.unreadable import HEAD_TOO_LARGE, HEAD_TOO_SLOW, METHOD_TOO_LONG, refusal_of
 from edge.wire.versions import PREFACE_HEAD, Greeting, TakesOver
 
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("tepi.edge.server")
 
 MAX_FIELDS = 256
+MEMORABLE = (b"GET /", b"HEAD /")
 LINGER = 1.0  # seconds for a refused client to hear why, before its unread bytes reset the connection
+HELD = 16  # segments that wait while a plain request is answered, before reading is paused
 LINGERING = 5.0  # seconds for the rest of a body that nobody wanted
 
 
@@ -45,27 +49,10 @@ class Connection(RequestHandler):
     """One client's connection."""
 
     __slots__ = (
-        "_arriving",
-        "_greeting",
-        "_head_since",
-        "_head_size",
-        "_held",
-        "_held_at",
-        "_listener",
-        "_methods_read",
-        "_parts",
-        "_place",
-        "_refused",
-        "_stalled",
-        "_unanswered",
-        "began",
-        "door",
-        "on_drained",
-        "on_stalled",
-        "peer",
-        "peer_port",
-        "ticket",
-    )
+        "_arriving", "_greeting", "_head_since", "_head_size", "_held", "_held_at", "_listener",
+        "_methods_read", "_parts", "_place", "_plain", "_refused", "_stalled", "_unanswered", "began", "door",
+        "on_drained", "on_stalled", "peer", "peer_port", "ticket",
+    )  # fmt: skip
 
     def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
         limits = listener.gate.limits
@@ -86,6 +73,7 @@ class Connection(RequestHandler):
         self.peer_port = 0
         self.door: Door | None = None  # what stands between it and its transport
         self._place: Place | None = None
+        self._plain: asyncio.Task[None] | None = None  # answers a request that needed no parser
         self.ticket: Ticket | None = None  # the next request's, if the lane may keep its answer
         self.began: float | None = None  # when the request under way began; None exempts it from the limit
         self.on_stalled: Callable[[], None] | None = None
@@ -110,7 +98,8 @@ class Connection(RequestHandler):
     @property
     def idle(self) -> bool:
         """Whether nothing is under way here and nothing waits."""
-        return not self._request_in_progress and not self._messages and self._head_since is None
+        under_way = self._request_in_progress or self._plain or self._messages
+        return not under_way and self._head_since is None
 
     def at_rest(self) -> bool:
         """Whether the next byte begins a request, and nothing that came before is unanswered or unsent."""
@@ -136,9 +125,48 @@ class Connection(RequestHandler):
             self._place = self._listener.place(client)
         return self._place
 
-    def missed(self, profile: Profile, line: bytes) -> None:
-        """The lane had no memo for the request that comes next, and would take one."""
-        self.ticket = Ticket(profile, line)
+    def missed(self, profile: Profile, line: bytes) -> bool:
+        """The lane had no memo for `line`; whether it is answered here. First times need no ticket."""
+        kept = line.startswith(MEMORABLE) and self._listener.lane.met(line)
+        self.ticket = Ticket(profile, line) if kept else None
+        asked = read_line(line)
+        if asked is None or len(line) + len(profile.block) > self._listener.gate.limits.head:
+            return False
+        self._unanswered += 1
+        self._plain = self._loop.create_task(self._answer(asked, profile.fields))
+        return True
+
+    async def _answer(self, asked: Plain, fields: Fields) -> None:
+        """Answers a request that needed no parser; what came meanwhile is read then."""
+        keep = False
+        try:
+            keep = await self._listener.plain(asked, fields, self)
+        except Exception:
+            log.exception("a request ended unexpectedly")
+        finally:
+            self._plain = None
+            if not keep and self.transport is not None:
+                self.transport.close()
+        if not keep:
+            return
+        assert self.door is not None
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._held:
+            held = b"".join(self._held)
+            self._held.clear()
+            self.door.data_received(held)
+        if self._buffer_paused and self._plain is None:
+            self._resume_reading_for_buffer()
+
+    async def drained(self) -> None:
+        """Waits for room for more of an answer. Raises ConnectionError once the client has gone."""
+        await self._drain_helper()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """Ends the connection, once what is under way has ended or `timeout` seconds are over."""
+        if self._plain is not None:
+            await asyncio.wait((self._plain,), timeout=timeout)
+        await super().shutdown(timeout)
 
     def leave(self) -> None:
         """Ends the connection if nothing is under way; an answer that is tells the client (RFC 9112 §9.6)."""
@@ -167,12 +195,19 @@ class Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._listener.gate.disconnected(self.peer)
         self._held.clear()
+        if self._plain is not None:
+            self._plain.cancel()
         if self.on_drained is not None:
             self.on_drained()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
+            return
+        if self._plain is not None:
+            self._held.append(data)
+            if len(self._held) >= HELD:
+                self._pause_reading_for_buffer()
             return
         if self._upgraded or self._payload_parser is not None:
             super().data_received(data)
@@ -342,7 +377,8 @@ class Connection(RequestHandler):
 
     def _process_keepalive(self) -> None:
         if self.door is not None:
-            until = self.door.heard + self._keepalive_timeout
+            heard = self.door.heard if self._plain is None else self._loop.time()
+            until = heard + self._keepalive_timeout
             self._next_keepalive_close_time = max(self._next_keepalive_close_time, until)
         super()._process_keepalive()
 

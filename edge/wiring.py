@@ -126,7 +126,9 @@ def _listeners(
     gate = front.gate
 
     def make(scheme: str) -> Listener:
-        made = Listener(front.handle, front.refuse, gate, scheme, lanes[scheme], _place(database))
+        made = Listener(
+            front.handle, front.plain, front.refuse, gate, scheme, lanes[scheme], _place(database)
+        )
         if config.http2.enabled:
             streams, vouches = config.http2.streams, certificates.vouches
             made.http2 = Streams(made.others, gate, scheme, streams, front.stream, vouches).connection

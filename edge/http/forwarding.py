@@ -35,17 +35,10 @@ def towards_origin(request: Request, identity: str) -> Request:
     CDN-Loop, X-Forwarded-*, Forwarded and X-Request-Id come. The client's address is the one behind trusted
     proxies.
     """
-    lines = [line for line in end_to_end(request.fields).lines if not _strange(line[0].lower())]
-    if MARKER in (request.fields.get("cookie") or ""):
-        lines = [line for line in map(_unmarked, lines) if line[1] or line[0].lower() != "cookie"]
-    lines += [
-        ("Via", f"{request.version} {identity}"),
-        ("CDN-Loop", identity),
-        *_forwarded(request),
-    ]
+    lines = (("Via", f"{request.version} {identity}"), ("CDN-Loop", identity), *_forwarded(request))
     if request.id:
-        lines.append(("X-Request-Id", request.id))
-    return replace(request, fields=Fields(lines))
+        lines = (*lines, ("X-Request-Id", request.id))
+    return request.bearing(request.fields.derived(_less_strange).grown(*lines))
 
 
 def towards_peer(request: Request, identity: str) -> Request:
@@ -74,6 +67,14 @@ def towards_commerce(request: Request, site: str) -> Request:
     if client.asn is not None:
         lines.append(("Tepi-Client-ASN", str(client.asn)))
     return replace(request, fields=request.fields.plus(*lines))
+
+
+def _less_strange(fields: Fields) -> Fields:
+    """`fields` less what ends here, what is a stranger's, and the edge's marker cookie."""
+    lines = [line for line in end_to_end(fields).lines if not _strange(line[0].lower())]
+    if MARKER in (fields.get("cookie") or ""):
+        lines = [line for line in map(_unmarked, lines) if line[1] or line[0].lower() != "cookie"]
+    return Fields(lines)
 
 
 def _strange(name: str) -> bool:

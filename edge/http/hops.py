@@ -27,9 +27,9 @@ def end_to_end(fields: Fields) -> Fields:
     """`fields` less those that end at this hop, whether by name or because Connection names them."""
     named = fields.get("connection")
     ending = HOP_BY_HOP if named is None else HOP_BY_HOP | (frozenset(names(named)) - _KEPT)
-    if not any(name in ending for name in fields.names()):
+    if fields.names().isdisjoint(ending):
         return fields
-    return Fields(line for line in fields.lines if line[0].lower() not in ending)
+    return Fields([line for line in fields.lines if line[0].lower() not in ending])
 
 
 def went_through(fields: Fields, identity: str) -> bool:

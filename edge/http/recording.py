@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from edge.http.message import Client, Fields, Line
+from edge.http.message import Client, Fields, Line, Made
 
 T = TypeVar("T", bound=Hashable)
 
@@ -154,7 +155,10 @@ class Recording(Fields):
             self._heard[Surveyed(view)] = sight
         return sight
 
-    def names(self) -> Iterable[str]:
+    def derived(self, view: Callable[[Fields], Made]) -> Made:
+        return view(self)
+
+    def names(self) -> AbstractSet[str]:
         self._hear_all()
         return super().names()
 
@@ -182,6 +186,9 @@ class Recording(Fields):
 
     def plus(self, *lines: Line) -> Fields:
         return Recording((*self._lines, *lines), self._heard, self._own, self._keeps)
+
+    def grown(self, *lines: Line) -> Fields:
+        return self.plus(*lines)
 
 
 class Watched(Client):

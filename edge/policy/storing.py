@@ -130,14 +130,15 @@ def _has_validator(fields: Fields) -> bool:
 def stored_fields(fields: Fields, directives: ResponseDirectives, timing: Timing) -> Fields:
     """What is kept of an answer's fields (§3.1), with a Date that can be trusted (RFC 9110 §6.6.1)."""
     gone = _OF_THE_EXCHANGE | directives.no_cache_fields | directives.private_fields
-    kept = (line for line in end_to_end(fields).lines if line[0].lower() not in gone)
-    return dated(Fields(kept), timing)
+    return dated(end_to_end(fields).without(*gone), timing)
 
 
 def left_out(fields: Fields) -> tuple[Line, ...]:
     """What is not kept, but is for the one who asked."""
     directives, _ = governing(fields)
     gone = _OF_THE_EXCHANGE | directives.no_cache_fields | directives.private_fields
+    if fields.names().isdisjoint(gone):
+        return ()
     return tuple(line for line in end_to_end(fields).lines if line[0].lower() in gone)
 
 

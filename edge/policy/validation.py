@@ -17,7 +17,11 @@ _NOT_UPDATED = frozenset({"content-length", "content-encoding", "content-range"}
 
 def unconditional(request: Request) -> Request:
     """`request` for the whole, current representation: the visitor's own questions are answered here."""
-    return replace(request, fields=request.fields.without(*PRECONDITIONS, "range"))
+    return request.bearing(request.fields.derived(_without_questions))
+
+
+def _without_questions(fields: Fields) -> Fields:
+    return fields.without(*PRECONDITIONS, "range")
 
 
 def with_conditions(question: Request, request: Request) -> Request:

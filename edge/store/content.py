@@ -22,9 +22,9 @@ class Stored:
 
     A body with an `Unread` template is taken apart once it is whole; who follows it before does so himself.
 
-    `encoded` holds each encoding made of it, empty bytes for one that is not worth having; `making` those
-    being made. `lines` is what visitors see of the fields, per encoding, made once; `compressible` the
-    verdict under the rules named with it.
+    `encoded` holds each encoding made of it, empty bytes for one that is not worth having; `quick` those that
+    were made in haste for the first who asked, `making` those being made. `lines` is what visitors see of the
+    fields, per encoding, made once; `compressible` the verdict under the rules named with it.
     """
 
     __slots__ = (
@@ -34,6 +34,7 @@ class Stored:
         "identity",
         "lines",
         "making",
+        "quick",
         "recalling",
         "shelf",
         "template",
@@ -48,6 +49,7 @@ class Stored:
         self.shelf: Shelf | None = None
         self.recalling: asyncio.Future[bool] | None = None
         self.encoded: dict[str, bytes] = {}
+        self.quick: dict[str, bytes] | None = None
         self.making: dict[str, asyncio.Future[bytes]] = {}
         self.lines: dict[str | None, tuple[Line, ...]] = {}
         self.compressible: tuple[Compression, bool] | None = None
@@ -86,7 +88,13 @@ class Stored:
     def weight(self) -> int:
         """Bytes of all bodies together."""
         pieces = self.template.weight if isinstance(self.template, Template) else 0
-        return len(self.identity or b"") + pieces + sum(map(len, self.encoded.values()))
+        quick = sum(map(len, self.quick.values())) if self.quick else 0
+        return len(self.identity or b"") + pieces + quick + sum(map(len, self.encoded.values()))
+
+    def coded(self, coding: str) -> bytes | None:
+        """The body in `coding`, if that was made; empty if it is not worth having."""
+        made = self.encoded.get(coding)
+        return self.quick.get(coding) if made is None and self.quick else made
 
     def gap(self, part: Part) -> Part | None:
         """`part`, where it is not about to pass by; None if it is, or all of the body is kept."""
@@ -104,7 +112,7 @@ class Stored:
     def renewed(self) -> Stored:
         """The same bodies under fields that have changed."""
         other = Stored(self.identity, self.fill, self.template)
-        other.encoded = self.encoded
+        other.encoded, other.quick = self.encoded, self.quick
         other.making = self.making
         other.shelf = self.shelf
         return other

@@ -1,7 +1,8 @@
 """Compression: gzip, Brotli, zstd, chosen by what the client accepts (RFC 9110 §12.5.3).
 
-A whole body is encoded once per encoding and the result kept beside it; a stream is encoded as it passes,
-every chunk flushed, so that nothing waits in a buffer.
+A whole body is encoded once per encoding and the result kept beside it: quickly for the first who asks, as
+most are asked for only once, and well behind the back of the second. A stream is encoded as it passes, every
+chunk flushed, so that nothing waits in a buffer.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +29,8 @@ else:
     from backports import zstd
 
 INLINE = 16 * 1024  # larger bodies are encoded on another thread
+QUICKLY_INLINE = 64 * 1024  # the same, where it goes quickly
+SMALL = 4 * 1024  # of so few bytes nothing is gained by encoding them twice
 _GZIP_WINDOW = 31  # zlib's way to say: gzip format, 32 KiB window
 _NEVER = frozenset({204, 205, 206, 304})
 # An answer that vouches for its bytes must keep them.
@@ -95,6 +98,20 @@ def encode(coding: str, body: bytes) -> bytes:
             return bytes(brotli.compress(body, quality=5))
         case "zstd":
             return zstd.compress(body, 6)
+        case _:
+            raise ValueError(f"coding: got {coding!r}, expected br, zstd or gzip")
+
+
+def encode_quickly(coding: str, body: bytes) -> bytes:
+    """`body` encoded whole, at the level for who is the first to ask: some 15 % larger, six times as fast."""
+    match coding:
+        case "gzip":
+            coder = zlib.compressobj(1, zlib.DEFLATED, _GZIP_WINDOW)
+            return coder.compress(body) + coder.flush()
+        case "br":
+            return bytes(brotli.compress(body, quality=1))
+        case "zstd":
+            return zstd.compress(body, 1)
         case _:
             raise ValueError(f"coding: got {coding!r}, expected br, zstd or gzip")
 
@@ -228,11 +245,11 @@ def _is_listed(content_type: str | None, types: tuple[str, ...]) -> bool:
 
 
 class Compressor:
-    """Encodes whole bodies, each once per encoding; small ones at once, others on another thread."""
+    """Encodes whole bodies: quickly at first, and well once they are asked for again."""
 
     async def encoded(self, content: Stored, coding: str) -> bytes | None:
         """The whole body of `content` in `coding`, made now at the latest; None if that is not smaller."""
-        made = content.encoded.get(coding)
+        made = content.coded(coding)
         if made is None:
             made = await self._make(content, coding)
         return made or None
@@ -240,14 +257,38 @@ class Compressor:
     async def _make(self, content: Stored, coding: str) -> bytes:
         body = content.identity
         assert body is not None
-        if len(body) <= INLINE:
+        if len(body) <= SMALL:
             made = encode(coding, body)
+        elif len(body) <= QUICKLY_INLINE:
+            made = encode_quickly(coding, body)
         else:
             job = content.making.get(coding)
             if job is None:
-                job = asyncio.get_running_loop().run_in_executor(None, encode, coding, body)
+                job = asyncio.get_running_loop().run_in_executor(None, encode_quickly, coding, body)
                 content.making[coding] = job
             made = await asyncio.shield(job)
             content.making.pop(coding, None)
-        content.encoded[coding] = made = made if len(made) < len(body) else b""
+        if len(made) >= len(body):
+            made = b""
+        if made and len(body) > SMALL:
+            content.quick = {**(content.quick or {}), coding: made}
+        else:
+            content.encoded[coding] = made
         return made
+
+    def improve(self, content: Stored, coding: str, then: Callable[[], None]) -> None:
+        """Encode well, on another thread, what was encoded quickly; `then` is called once it is there."""
+        body = content.identity
+        if body is None or coding in content.making:
+            return
+
+        def made(job: asyncio.Future[bytes]) -> None:
+            content.making.pop(coding, None)
+            quick = None if content.quick is None else content.quick.pop(coding, None)
+            if quick is None or job.cancelled() or job.exception() is not None:
+                return
+            content.encoded[coding] = min(job.result(), quick, key=len)
+            then()
+
+        content.making[coding] = job = asyncio.get_running_loop().run_in_executor(None, encode, coding, body)
+        job.add_done_callback(made)

@@ -103,6 +103,7 @@ class Flight:
 
     __slots__ = (
         "_task",
+        "_waiting",
         "abandoned",
         "key",
         "landing",
@@ -127,7 +128,8 @@ class Flight:
         self.leased = False
         self.passengers = 0
         self.owner_aboard = not pinned
-        self.landing: asyncio.Future[Landing] = asyncio.get_running_loop().create_future()
+        self.landing: Landing | None = None
+        self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[object] | None = None
 
     def depart(self) -> None:
@@ -136,21 +138,33 @@ class Flight:
 
     def land(self, landing: Landing) -> None:
         """Tell everybody aboard."""
-        if not self.landing.done():
-            self.landing.set_result(landing)
+        if self.landing is None:
+            self.landing = landing
+            for waiter in self._waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def give_up(self) -> None:
+        """There is nothing more to tell, if anything was told."""
+        if self.landing is None:
+            self.land(Failed(UpstreamError("reset", self.key[0], "the fetch was given up", sent=True)))
 
     async def wait(self, *, owner: bool) -> Landing:
         """The landing. When the last one aboard gives up before it, so does the fetch."""
         self.passengers += 1
         try:
-            return await asyncio.shield(self.landing)
+            while self.landing is None:
+                waiter = asyncio.get_running_loop().create_future()
+                self._waiting.append(waiter)
+                await waiter
+            return self.landing
         except asyncio.CancelledError:
             if owner:
                 self.owner_aboard = False
             raise
         finally:
             self.passengers -= 1
-            if self.passengers == 0 and not self.pinned and not self.landing.done():
+            if self.passengers == 0 and not self.pinned and self.landing is None:
                 self.abandoned = True
                 if self._task is not None:
                     self._task.cancel()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Self
 
 from edge.http.hops import end_to_end
-from edge.http.message import Answer, Body, Fields, Line, Outcome, Request
+from edge.http.message import Answer, Body, Fields, Grown, Line, OnInterim, Outcome, Request
 from edge.siteorigins import Timeouts
 from edge.upstream.backends import Backend, Backends
 from edge.upstream.contract import Failure, Standing, UpstreamError
@@ -156,8 +157,7 @@ class _Body:
         if connection is None:
             raise StopAsyncIteration
         try:
-            async with asyncio.timeout(self._patience()):
-                chunk = await connection.next_chunk()
+            chunk = await connection.next_chunk(self._patience())
         except TimeoutError:
             self._abandon()
             raise self._error("timeout", "the body stopped coming") from None
@@ -241,13 +241,22 @@ async def _exchange(
     body = request.body
     streamed = body is not None and not isinstance(body, bytes)
     try:
+        if patience is None and not streamed:
+            return await connection.exchange(
+                head,
+                body,
+                expects_no_body=request.method == "HEAD",
+                last=_ends_the_connection(request),
+                on_interim=None if tell is None else partial(_tell, tell),
+                patience=timeouts.first_byte,
+            )
         async with asyncio.timeout(timeouts.total if streamed else patience or timeouts.first_byte) as limit:
 
             def heard(early: Head) -> None:
                 if patience is not None:
                     limit.reschedule(until)
                 if tell is not None:
-                    tell(early.status, end_to_end(early.fields))
+                    _tell(tell, early)
 
             if body is not None and not isinstance(body, bytes):
                 body = Upload(body, lambda: limit.reschedule(now() + timeouts.first_byte))
@@ -272,6 +281,10 @@ async def _exchange(
         raise kind(_FAILURES[error.kind], url, error.detail, sent=True) from None
 
 
+def _tell(tell: OnInterim, early: Head) -> None:
+    tell(early.status, end_to_end(early.fields))
+
+
 def _note_failure(site: str, backend: Backend, error: UpstreamError, now: float) -> None:
     before = backend.health.state(now)
     backend.health.failed(now)
@@ -288,30 +301,35 @@ def is_its_fault(error: UpstreamError) -> bool:
 
 def request_head(request: Request, authority: str) -> bytes:
     """The request's head as sent. Host goes first and unchanged; framing is ours alone (RFC 9112 §6)."""
-    lines: list[Line] = [("Host", request.fields.get("host") or request.host or authority)]
-    for name, value in request.fields.lines:
-        if name.lower() not in ("host", "content-length", "transfer-encoding", "expect"):
-            lines.append((name, value))
-    lines.extend(_framing(request.method, request.body, request.fields))
+    fields = request.fields
+    stem, added = (fields.stem, fields.added) if isinstance(fields, Grown) else (fields, ())
+    host, text, count = stem.derived(_written)
+    lines = [*added, *_framing(request.method, request.body, fields)]
     if _ends_the_connection(request):
         lines.append(("Connection", "close"))
-    text = "\r\n".join(
-        [
-            f"{request.method} {request.target} HTTP/1.1",
-            *(f"{name}: {value}" for name, value in lines),
-            "",
-            "",
-        ]
-    )
+    more = "".join([f"{name}: {value}\r\n" for name, value in lines])
+    host = host or request.host or authority
+    text = f"{request.method} {request.target} HTTP/1.1\r\nHost: {host}\r\n{text}{more}\r\n"
     try:
         head = text.encode("latin-1")
     except UnicodeEncodeError as error:
         raise UpstreamError(
             "protocol", authority, f"a field that is not latin-1: {error}", sent=False
         ) from None
-    if text.count("\n") != len(lines) + 2 or text.count("\r") != len(lines) + 2 or "\0" in text:
+    ends = count + len(lines) + 3
+    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
         raise UpstreamError("protocol", authority, "a field with a line break in it", sent=False)
     return head
+
+
+def _written(fields: Fields) -> tuple[str | None, str, int]:
+    """Host, and the other lines that are an end's own to say, as they are sent; how many those are."""
+    lines = [
+        f"{name}: {value}\r\n"
+        for name, value in fields.lines
+        if name.lower() not in ("host", "content-length", "transfer-encoding", "expect")
+    ]
+    return fields.get("host"), "".join(lines), len(lines)
 
 
 def _ends_the_connection(request: Request) -> bool:

@@ -7,6 +7,7 @@ One exchange at a time; a connection that heard anything unasked is never used a
 from __future__ import annotations
 
 import asyncio
+import math
 import select
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -62,11 +63,14 @@ class Connection(asyncio.Protocol):
         "_on_interim",
         "_parser",
         "_paused",
+        "_poll",
         "_sender",
         "_surplus",
         "_transport",
+        "_until",
         "_until_close",
         "_wake",
+        "_watch",
         "exchanges",
     )
 
@@ -81,6 +85,9 @@ class Connection(asyncio.Protocol):
         self._surplus = False
         self._paused = False
         self._wake: asyncio.Future[None] | None = None
+        self._until = math.inf  # the moment at which whoever waits has waited long enough, if any
+        self._watch: asyncio.TimerHandle | None = None
+        self._poll = select.poll()
         self.exchanges = 0
         self._last = False
         self._begin_exchange(expects_no_body=False, on_interim=None)
@@ -116,9 +123,7 @@ class Connection(asyncio.Protocol):
     def silent(self) -> bool:
         """Whether nothing has come that the loop has not heard yet: neither surplus bytes nor the end."""
         assert self._transport is not None
-        poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not poll.poll(0)
+        return not self._poll.poll(0)
 
     def close(self) -> None:
         """Ends the connection now, unsent bytes included."""
@@ -138,8 +143,11 @@ class Connection(asyncio.Protocol):
         expects_no_body: bool = False,
         last: bool = False,
         on_interim: OnInterim | None = None,
+        patience: float | None = None,
     ) -> Head:
         """Sends a request and waits for the final answer's head. Raises ExchangeError.
+
+        With `patience` that takes so many seconds at most, or TimeoutError is raised.
 
         `head` is the whole request head; a streamed `body` is sent beside the waiting, in chunks if
         `chunked`. `expects_no_body` says that the request was a HEAD, `last` that no other is to follow it.
@@ -156,10 +164,11 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(head)
             self._sender = self._loop.create_task(self._send(body, chunked))
+        until = None if patience is None else self._loop.time() + patience
         while self._final is None:
             if self._error is not None:
                 raise self._error
-            await self._woken()
+            await self._woken(until)
         return self._final
 
     def whole_body(self) -> bytes | None:
@@ -170,14 +179,18 @@ class Connection(asyncio.Protocol):
         self._chunks.clear()
         return whole
 
-    async def next_chunk(self) -> bytes | None:
-        """The next bytes of the body, or None at its end. Raises ExchangeError where it was cut."""
+    async def next_chunk(self, patience: float | None = None) -> bytes | None:
+        """The next bytes of the body, or None at its end. Raises ExchangeError where it was cut.
+
+        Raises TimeoutError where nothing comes for `patience` seconds.
+        """
+        until = None if self._chunks or patience is None else self._loop.time() + patience
         while not self._chunks:
             if self._error is not None:
                 raise self._error
             if self._done:
                 return None
-            await self._woken()
+            await self._woken(until)
         chunk = b"".join(self._chunks) if len(self._chunks) > 1 else self._chunks[0]
         self._chunks.clear()
         self._body_size = 0
@@ -202,12 +215,33 @@ class Connection(asyncio.Protocol):
             self._fail(ExchangeError("reset", f"the request's body ended early: {error!r}"))
             self._transport.abort()
 
-    async def _woken(self) -> None:
+    async def _woken(self, until: float | None) -> None:
+        """Waits for what happens next. Raises TimeoutError if nothing does `until` then."""
         self._wake = self._loop.create_future()
+        if until is not None:
+            self._until = until
+            if self._watch is None or self._watch.when() > until:
+                self._look_later(until)
         try:
             await self._wake
         finally:
             self._wake = None
+            self._until = math.inf
+
+    def _look_later(self, at: float) -> None:
+        """Have one timer for all that is waited for here: most of it comes long before."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = self._loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        self._watch = None
+        if self._until == math.inf:
+            return
+        if self._loop.time() < self._until:
+            self._look_later(self._until)
+        elif self._wake is not None and not self._wake.done():
+            self._wake.set_exception(TimeoutError())
 
     def _notify(self) -> None:
         if self._wake is not None and not self._wake.done():
@@ -222,6 +256,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         if self._parser is None or self._done:  # an answer to nothing: it must not reach the next visitor
@@ -258,6 +293,8 @@ class Connection(asyncio.Protocol):
         self._can_write.set()
         if self._sender is not None:
             self._sender.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
         self._notify()
 
     def pause_writing(self) -> None:

@@ -85,6 +85,10 @@ class Pool:
 
         Raises UpstreamError.
         """
+        kept = self._kept(idle_at_most)
+        if kept is not None:
+            self._lent.add(kept)
+            return Lease(kept, fresh=False)
         try:
             async with asyncio.timeout(seconds):
                 while True:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import brotli
 import pytest
 
 from edge.http.message import Fields
@@ -156,6 +157,31 @@ async def test_a_newcomer_that_fits_as_well_takes_the_old_ones_place() -> None:
             while len(edge.running.store.get("shop.test/p\x00http")) < 2:
                 await asyncio.sleep(0.01)
         assert (await line.whole(old)).endswith(b"X-B")
+        await line.close()
+
+
+async def test_a_better_encoding_takes_the_place_of_the_first_in_the_lane_too() -> None:
+    body = b"".join(b"<p>kopi %d gayo %d</p>" % (n * 7919 % 1000, n) for n in range(1_000))
+
+    async def script(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(body, "200 OK", "Cache-Control: max-age=600", "Content-Type: text/html"))
+
+    async with origin(script) as behind, node(behind.url) as edge:
+        line = await Line.to(edge)
+        head = head_of("/p", **BROWSER)
+        first, said = await line.whole(head), b""
+        await warm(line, head)
+        async with asyncio.timeout(10):
+            while not said or len(said) >= len(first):
+                said = await line.whole(head)
+                await asyncio.sleep(0.01)
+        await warm(line, head)
+        before = taken(edge)
+        assert settled(await line.whole(head)) == settled(await line.parted(head))
+        assert taken(edge) == before + 1
+        packed = (await line.whole(head)).partition(b"\r\n\r\n")[2]
+        assert brotli.decompress(packed) == body
+        assert len(behind.heard) == 1
         await line.close()
 
 

@@ -30,6 +30,7 @@ from tests.edge.policy.made import fields
 
 CODINGS = ["br", "gzip", "zstd"]
 RULES = Compression()
+PAGE = b"".join(b"<p>kopi %d gayo %d</p>" % (n * 7919 % 1000, n) for n in range(1_000))
 HTML = fields(content_type="text/html; charset=utf-8")
 
 
@@ -141,3 +142,28 @@ async def test_an_encoding_that_is_not_smaller_is_not_used() -> None:
     content = Stored(gzip.compress(bytes(range(256)) * 2))
     assert await Compressor().encoded(content, "gzip") is None
     assert content.encoded == {"gzip": b""}
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_who_is_first_waits_for_a_quick_one_and_who_comes_later_gets_a_good_one(coding: str) -> None:
+    content, compressor, there = Stored(PAGE), Compressor(), asyncio.Event()
+    quick = await compressor.encoded(content, coding)
+    assert quick is not None and decode(coding, quick, len(PAGE)) == PAGE
+    assert (content.encoded, content.weight) == ({}, len(PAGE) + len(quick))
+    for _ in range(2):  # the second time nothing more is begun
+        compressor.improve(content, coding, there.set)
+        assert await compressor.encoded(content, coding) is quick
+    async with asyncio.timeout(10):
+        await there.wait()
+    good = await compressor.encoded(content, coding)
+    assert good is not None and decode(coding, good, len(PAGE)) == PAGE
+    assert len(good) < len(quick) and good == encode(coding, PAGE)
+    assert (content.making, content.weight) == ({}, len(PAGE) + len(good))
+
+
+async def test_a_good_one_of_a_body_that_has_gone_is_not_made() -> None:
+    content = Stored(PAGE)
+    await Compressor().encoded(content, "br")
+    content.identity = None
+    Compressor().improve(content, "br", lambda: pytest.fail("of nothing"))
+    assert content.making == {}
