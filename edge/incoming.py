@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
 from aiohttp import StreamReader, http_exceptions, web
@@ -14,6 +13,7 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from edge.guard.gate import too_large
 from edge.guard.refusal import Refusal
 from edge.http.message import Body, Fields
+from edge.http.values import dataclass
 
 
 class Incoming(web.BaseRequest):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from edge.http.hops import end_to_end
 from edge.http.message import Answer, Fields, Request
+from edge.http.values import dataclass
 from edge.policy.classes import Anonymous, Class, for_all, is_for_all
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness, Timing, dated

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from edge.clock import Clock
@@ -19,6 +19,7 @@ from edge.explain import Step
 from edge.http.cookies import Pair, cookies, set_cookies
 from edge.http.lists import names
 from edge.http.message import Answer, Fields, Request
+from edge.http.values import dataclass
 from edge.intake import Exchange, Heard, is_disguised, judged
 from edge.pages import Overheard, Read, everybodys, read, rendering
 from edge.policy.classes import Anonymous, Page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, cast
 
 from prometheus_client.core import (
@@ -16,6 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from edge.http.message import Outcome, Request
+from edge.http.values import dataclass
 from edge.series import BOUNDS, Series
 
 CLIENT_GONE = 499  # as nginx logs a client that left before his answer

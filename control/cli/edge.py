@@ -10,7 +10,7 @@ from typing import Any
 import click
 import uvloop
 
-from control.cli.process import CONFIGURATION, logging_to_stderr, stops_with_a_sentence
+from control.cli.process import CONFIGURATION, collect_seldom, logging_to_stderr, stops_with_a_sentence
 from edge.__main__ import serve
 from edge.config import EdgeConfig, load_edge, parse_edge
 from edge.listeners import AddressTaken
@@ -61,6 +61,7 @@ def command(
                 config = bare(origin, listen, admin, cert, key, share_set_cookie, access_log, workers)
             logging_to_stderr(logging.INFO)
             reload = None if path is None else lambda: load_edge(path)
+            collect_seldom()
             uvloop.run(serve(config, reload=reload, worker=WORKER))
         except (AddressTaken, BadCertificate) as error:
             click.echo(f"tepi: {error}", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import logging
 import signal
@@ -25,6 +26,13 @@ from geo.lookup import BadDatabase
 from origin.registry import BrokenPlugin
 
 CONFIGURATION = 2  # exit code: this can't run as it is told to; starting it again would not help
+
+
+def collect_seldom() -> None:
+    """Looks for garbage in cycles seldom: what is loaded or stored is none, and all walked through."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 class JsonLines(logging.Formatter):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 
-from control.cli.process import logging_to_stderr
+from control.cli.process import collect_seldom, logging_to_stderr
 from edge.workers.worker import main
 
 if __name__ == "__main__":
     logging_to_stderr(logging.INFO)
+    collect_seldom()
     main(int(sys.argv[1]))

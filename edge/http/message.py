@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, TypeVar
 
 from edge.http.asker import Asker
+from edge.http.values import dataclass
 
 Line = tuple[str, str]
 T = TypeVar("T", bound=Hashable)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from edge.http.values import dataclass
 from edge.policy.entry import Entry
 from edge.policy.partial import Lack
 from edge.policy.reasons import MissReason, PassReason, RevalidateReason, StaleReason

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from edge.http.cache_control import ResponseDirectives
 from edge.http.etags import ETag
 from edge.http.message import Fields
 from edge.http.ranges import Part
+from edge.http.values import dataclass
 from edge.policy.freshness import Freshness
 from edge.policy.vary import Selection
 from edge.position import Position

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from edge.http.cache_control import SILENT_RESPONSE, ResponseDirectives, delta_seconds, parse_response
 from edge.http.cache_control import parse_targeted as parse_targeted_field
 from edge.http.dates import format_date, parse_date
 from edge.http.message import Fields
+from edge.http.values import dataclass
 from edge.policy.reasons import StaleReason
 from edge.policy.rules import SiteRules
 from edge.policy.statuses import HEURISTICALLY_CACHEABLE

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 
 from edge.http.message import Answer, Line
 from edge.http.ranges import Part
+from edge.http.values import dataclass
 from edge.policy.entry import Entry
 from edge.policy.reasons import NotStored
 from edge.policy.vary import Selection

@@ -11,12 +11,12 @@ import math
 import select
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Literal, cast
 
 import httptools
 
 from edge.http.message import Body, Fields, Line
+from edge.http.values import dataclass
 
 HIGH_WATER = 256 * 1024  # bytes read ahead of whoever takes the body
 MAX_HEAD = 256 * 1024  # bytes of status line and fields, interim answers included: tags come in thousands
