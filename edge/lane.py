@@ -311,10 +311,7 @@ class Lane:
 
     def keep(self, profile: Profile, line: bytes, memo: Memo) -> None:
         """Replay `memo` from now on where `line` is asked for with such fields."""
-        slot = memo.slot
-        if len(slot.memos) >= 2 * VARIANTS:
-            slot.let_go()  # most of them are out of use, and the others are soon made again
-        slot.memos.append(memo)
+        memo.slot.bear(memo, 2 * VARIANTS)  # of more most are out of use, and the others are soon made again
         table = profile.table = self._table(profile.host)
         kept = [memo]
         each: Memo

@@ -81,7 +81,7 @@ class Ours:
                 victim = self._places.victim()
                 assert victim is not None
                 self._places.remove(victim)
-                del self._held[victim.entry.key]  # type: ignore[arg-type]
+                del self._held[victim.key]  # type: ignore[arg-type]
                 self._taken -= victim.size
             slot = self._held[name] = Slot(self._names[name], size, self._heat)  # type: ignore[arg-type]
             self._places.add(slot)

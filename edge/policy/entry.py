@@ -42,7 +42,7 @@ class Content(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Entry:
     """One stored response. Two entries are never equal; updating one makes another with the same content.
 

@@ -70,6 +70,11 @@ class Stored:
         return self.fill is None
 
     @property
+    def settled(self) -> bool:
+        """Whether nothing is under way with it."""
+        return self.fill is None and not self.making and self.recalling is None
+
+    @property
     def at_hand(self) -> bool:
         """Whether it can be read at once, as far as it has come."""
         return self.identity is not None or self.template is not None or self.fill is not None

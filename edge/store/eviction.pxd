@@ -19,12 +19,17 @@ cdef class Heat:
 
 
 cdef class Slot:
+    cdef readonly object key
     cdef public object entry
     cdef public object piece
+    cdef public object shape
+    cdef public object record
+    cdef public object body
     cdef public long long size
     cdef readonly Heat heat
     cdef public object used
     cdef public Py_ssize_t place
+    cdef public Py_ssize_t at
     cdef public unsigned int name
     cdef public bint alive
     cdef readonly list memos
@@ -32,6 +37,7 @@ cdef class Slot:
     cpdef use(self)
     cpdef touch(self)
     cpdef die(self)
+    cpdef bear(self, object memo, Py_ssize_t most)
     cpdef let_go(self)
 
 

@@ -14,6 +14,9 @@ from edge.policy.entry import Entry
 from edge.store.ranking import TICKS, Ranking, Remembered
 
 if TYPE_CHECKING:
+    from weakref import ReferenceType
+
+    from edge.store.packing import Body, Shape
     from edge.store.parts import Piece
 
 
@@ -40,7 +43,7 @@ class Heat:
         self._before_last = 1
         self._now = 0
         self._before = 0
-        self.on_touch: Callable[[Entry], None] | None = None  # who else wants to know of uses
+        self.on_touch: Callable[[Slot], None] | None = None  # who else wants to know of uses
 
     @property
     def hot(self) -> int:
@@ -91,13 +94,33 @@ class Slot:
 
     `name` is a number of 32 bits that it has again when it comes again. `used` is the tick of its last use, 0
     if it was not. `alive` turns false, for good, when it leaves the store. `memos` are the copies that must
-    not outlive it.
+    not outlive it. An entry that nobody looks at is `shape`, `record` and `body` (edge.store.opened).
     """
 
-    __slots__ = ("alive", "entry", "heat", "memos", "name", "piece", "place", "size", "used")
+    __slots__ = (
+        "alive",
+        "at",
+        "body",
+        "entry",
+        "heat",
+        "key",
+        "memos",
+        "name",
+        "piece",
+        "place",
+        "record",
+        "shape",
+        "size",
+        "used",
+    )
 
     def __init__(self, entry: Entry, size: int, heat: Heat, piece: Piece | None = None) -> None:
-        self.entry = entry
+        self.key = entry.key
+        self.entry: Entry | ReferenceType[Entry] | None = entry
+        self.shape: Shape | None = None
+        self.record = b""
+        self.body: Body | None = None
+        self.at = -1  # its number among those of its site
         self.piece = piece
         self.size = size
         self.heat = heat
@@ -105,7 +128,7 @@ class Slot:
         self.place = -1  # its number among all, while it is stored
         self.name = 0
         self.alive = True
-        self.memos: list[Copy] = []
+        self.memos: list[Copy] | None = None
 
     def use(self) -> None:
         """Note a hit."""
@@ -119,18 +142,26 @@ class Slot:
     def touch(self) -> None:
         """Tell of hits that are answered from a copy, once in a while."""
         if self.heat.on_touch is not None:
-            self.heat.on_touch(self.entry)
+            self.heat.on_touch(self)
 
     def die(self) -> None:
         """The entry is not in the store any more, or is not what the store would answer with."""
         self.alive = False
         self.let_go()
 
+    def bear(self, memo: Copy, most: cython.Py_ssize_t) -> None:
+        """`memo` is a copy; of more than `most` all others let go."""
+        if self.memos is None:
+            self.memos = []
+        elif len(self.memos) >= most:
+            self.let_go()
+        self.memos.append(memo)
+
     def let_go(self) -> None:
         """Have every copy let go of the entry's bytes."""
-        for memo in self.memos:
+        memos, self.memos = self.memos, None
+        for memo in memos or ():
             memo.forget()
-        self.memos.clear()
 
 
 class Places:
@@ -159,7 +190,8 @@ class Places:
             self._came -= self._tick
             self._heat.tick()
         entry, piece, slots = slot.entry, slot.piece, self._slots
-        slot.name = hash((entry.key, entry.selection, None if piece is None else piece.first)) & 0xFFFFFFFF
+        selection = getattr(entry, "selection", ())
+        slot.name = hash((slot.key, selection, None if piece is None else piece.first)) & 0xFFFFFFFF
         slot.place = self._ranking.enter(slot.size, self._remembered.take(slot.name) + 1)
         slots.append(slot)
         self._remembered.fit(len(slots))

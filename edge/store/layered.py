@@ -25,6 +25,7 @@ from edge.store.finding import Finding
 from edge.store.generations import bucket_of
 from edge.store.marks import Distrust
 from edge.store.memory import MemoryStore
+from edge.store.opened import content_of, looked_at
 from edge.store.parts import Parts
 from edge.store.pending import Pending
 from edge.store.pieces import Pieces
@@ -34,6 +35,7 @@ from edge.store.shelving import bodies_at_hand, fill_in, shelf_of
 from edge.store.sweeping import SLICE, WRITTEN, OnMark, Sweep
 
 SHARE = 8  # of the disk, that one body may have at most
+SHELF_OVERHEAD = 900  # bytes in memory, of knowing where an entry lies
 READERS = 4  # threads that wait for the disk
 
 
@@ -61,7 +63,8 @@ class LayeredStore:
         self._sweeping: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="disk-reader")
         front.on_evicted = self._evicted
-        front.heat.on_touch = self._note
+        front.heat.on_touch = self._touched
+        front.overhead += SHELF_OVERHEAD
         if self._shared is not None:
             front.generations, front.hear = self._shared.table, self._hear
 
@@ -183,11 +186,13 @@ class LayeredStore:
     def use(self, entry: Entry) -> None:
         """Note a hit, for eviction."""
         self.front.use(entry)
-        self._note(entry)
+        self._note(shelf_of(entry))
 
-    def _note(self, entry: Entry) -> None:
-        """Tell the disk that `entry` is used."""
-        shelf = shelf_of(entry)
+    def _touched(self, slot: Slot) -> None:
+        self._note(getattr(content_of(slot), "shelf", None))
+
+    def _note(self, shelf: Shelf | None) -> None:
+        """Tell the disk that what lies there is used."""
         if shelf is not None and shelf.id is not None:
             self.disk.uses.note(shelf.id)
 
@@ -226,7 +231,7 @@ class LayeredStore:
 
     def keep(self, parts: Parts, first: int, data: bytes) -> bool:
         """Keep what of `data`, the bytes of `parts` from `first` on, is not here; False if it may not be."""
-        entry = None if parts.slot is None else parts.slot.entry
+        entry = None if parts.slot is None else looked_at(parts.slot)
         missing = parts.missing(first, data)
         kept = self.front.keep(parts, first, data)
         if parts.whole is not None and entry is not None:
@@ -286,12 +291,9 @@ class LayeredStore:
         if self.disk.submit(Drop(shelf, self._pending.settled(entry.key, shelf, None))):
             self._pending.add(entry.key, shelf, None)
 
-    def _evicted(self, entry: Entry) -> None:
-        """`entry` is not in memory any more."""
-        if self.front.knows(entry.key):
-            self._incomplete.add(entry.key)
-        else:
-            self._incomplete.discard(entry.key)
+    def _evicted(self, key: str) -> None:
+        """What was under `key` is not all in memory any more."""
+        (self._incomplete.add if self.front.knows(key) else self._incomplete.discard)(key)
 
     # Purges -------------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from contextvars import ContextVar
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from edge.policy.entry import Entry
 from edge.purge import Mark
+from edge.store.eviction import Slot
 
 if TYPE_CHECKING:
     from edge.store.memory import MemoryStore
@@ -23,7 +23,7 @@ SLICE = 2000  # entries that a sweep strikes before others have their turn
 class Sweep:
     """One purge at work. Entries stored after it began are none of its business."""
 
-    def __init__(self, store: MemoryStore, mark: Mark, now: float, found: tuple[Entry, ...]) -> None:
+    def __init__(self, store: MemoryStore, mark: Mark, now: float, found: tuple[Slot, ...]) -> None:
         self._store = store
         self._mark = mark
         self._now = now
@@ -32,22 +32,22 @@ class Sweep:
         self.found = len(found)
         self.written: Awaitable[int] | None = None  # how many there are on disk, once it can't be lost there
 
-    def visit(self, entry: Entry) -> None:
-        """Strike `entry` if it is one of those found."""
-        if self._left is not None and entry in self._left:
-            self._left.discard(entry)
-            self._strike(entry)
+    def visit(self, slot: Slot) -> None:
+        """Strike the entry at `slot` if it is one of those found."""
+        if self._left is not None and slot in self._left:
+            self._left.discard(slot)
+            self._strike(slot)
 
     def step(self, most: int) -> bool:
         """Strike up to `most` entries; True when all are done."""
         done = 0
-        for entry in islice(self._found, most):
+        for slot in islice(self._found, most):
             done += 1
             if self._left is not None:
-                if entry not in self._left:
+                if slot not in self._left:
                     continue
-                self._left.discard(entry)
-            self._strike(entry)
+                self._left.discard(slot)
+            self._strike(slot)
         if done == most:
             return False
         self._store.end(self)
@@ -64,8 +64,10 @@ class Sweep:
             done = self.step(SLICE)
             await asyncio.sleep(0)
 
-    def _strike(self, entry: Entry) -> None:
-        if not self._mark.soft:
-            self._store.drop(entry)
-        elif self._store.holds(entry):
-            self._store.soften(entry, self._now)
+    def _strike(self, slot: Slot) -> None:
+        if not slot.alive:
+            return
+        if self._mark.soft:
+            self._store.soften(slot, self._now)
+        else:
+            self._store.forget(slot)

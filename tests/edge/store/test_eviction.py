@@ -121,7 +121,7 @@ def test_what_comes_again_soon_after_it_went_counts_as_used() -> None:
     for _ in range(7):
         victim = places.victim()
         assert victim is not None
-        gone.add(victim.entry.key)
+        gone.add(victim.key)
         places.remove(victim)
     assert named(0).key not in gone
 

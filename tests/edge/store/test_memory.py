@@ -73,7 +73,7 @@ def test_a_newer_answer_takes_its_variants_place() -> None:
     store.put(old)
     store.put(new)
     assert list(store.get(new.key)) == [new]
-    assert store.size == weigh(new)
+    assert store.size - store.opened == weigh(new)
 
 
 def test_an_entry_larger_than_everything_is_refused() -> None:
@@ -96,12 +96,12 @@ def test_the_budget_is_never_exceeded_and_what_is_used_stays() -> None:
 
 def test_of_what_is_never_used_the_older_goes_first() -> None:
     store = MemoryStore(100_000, 50_000)
-    entries = [entry(f"/{number}", size=1000) for number in range(60)]
+    entries = [entry(f"/{number}", size=1000) for number in range(120)]
     for one in entries:
         store.put(one)
     kept = [store.holds(one) for one in entries]
-    assert 0 < sum(kept) < 60
-    assert sum(kept[-15:]) > 2 * sum(kept[:15])
+    assert 0 < sum(kept) < 120
+    assert sum(kept[-30:]) > 2 * sum(kept[:30])
 
 
 def test_a_new_entry_is_not_the_first_to_go_where_all_others_are_used() -> None:
@@ -127,11 +127,11 @@ def test_an_encoding_that_was_made_counts() -> None:
     store = MemoryStore(10**6, 10**5)
     one = entry()
     store.put(one)
-    before = store.size
+    before = store.size - store.opened
     assert isinstance(one.content, Stored)
     one.content.encoded["br"] = bytes(50)
     store.reweigh(one)
-    assert store.size == before + 50
+    assert store.size - store.opened == before + 50
 
 
 def test_room_for_bodies_under_way_comes_out_of_the_same_budget() -> None:
@@ -145,11 +145,12 @@ def test_room_for_bodies_under_way_comes_out_of_the_same_budget() -> None:
     assert store.reserved == 0
 
 
-def test_bytes_are_counted_as_they_are() -> None:
+@pytest.mark.parametrize("budget", [10**9, 10**7], ids=["all open", "most at rest"])
+def test_bytes_are_counted_as_they_are(budget: int) -> None:
     """The overheads are honest: the sum is no less than what Python takes, and not half as much again."""
     gc.collect()
     tracemalloc.start()
-    store = MemoryStore(10**9, 10**6)
+    store = MemoryStore(budget, 10**6)
     before, _ = tracemalloc.get_traced_memory()
     for number in range(2000):
         store.put(entry(f"/product/{number}", tags=(f"product-{number}", "all", f"category-{number % 10}")))
@@ -256,11 +257,12 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def sums_are_true(self) -> None:
+        for one in self.known:  # to look at one may push another out
+            assert one in self.store.get(one.key) or not self.store.holds(one)
         self.known = [one for one in self.known if self.store.holds(one)]
         assert len(self.store) == len(self.known)
-        assert self.store.size == sum(map(weigh, self.known)) <= self.store.budget
-        for one in self.known:
-            assert one in self.store.get(one.key)
+        assert self.store.size - self.store.opened == sum(map(weigh, self.known))
+        assert self.store.size <= self.store.budget
         weights = [self.store.weight(one) for one in self.known]
         assert [size for size, _ in weights] == list(map(weigh, self.known))
         assert sum(hot for _, hot in weights) == self.store.heat.hot

@@ -97,7 +97,7 @@ def test_what_is_complete_is_made_whole_unless_it_is_sliced() -> None:
         assert isinstance(stored.content, Parts if sliced else Stored)
         if isinstance(stored.content, Stored):
             assert stored.content.identity == BODY == parts.whole
-            assert store.size == weigh(stored)
+            assert store.size - store.opened == weigh(stored)
             assert not parts.pieces
 
 
@@ -149,7 +149,7 @@ def test_newer_fields_take_the_pieces_over() -> None:
     assert store.keep(parts, 100, BODY[100:200])
     again = replace(made, date=made.date + 2)
     assert store.put(again)
-    assert store.get(made.key) == [again]
+    assert list(store.get(made.key)) == [again]
     assert len(parts.pieces) == 2
     store.drop(again)
     assert store.size == 0
@@ -162,7 +162,7 @@ def test_another_version_takes_nothing_over() -> None:
     store.put(made)
     kept(store, parts, Part(0, 99))
     store.put(other)
-    assert (store.size, len(parts.pieces), parts.slot) == (weigh(other), 0, None)
+    assert (store.size - store.opened, len(parts.pieces), parts.slot) == (weigh(other), 0, None)
 
 
 def test_pieces_are_evicted_one_by_one_and_never_with_more_than_the_budget() -> None:
@@ -233,12 +233,14 @@ class Pieces(RuleBasedStateMachine):
     @invariant()
     def sums_hold(self) -> None:
         stored = [each for number in range(5) for each in self.store.get(f"shop.test/{number}\x00http")]
+        stored = [each for each in stored if self.store.holds(each)]  # to look at one may push another out
         size = sum(map(weigh, stored))
         for each in stored:
             if isinstance(each.content, Parts):
                 assert each.content.slot is not None and each.content.slot.entry is each
                 size += sum(piece.slot.size for piece in each.content.pieces.values() if piece.slot)
-        assert self.store.size == size <= self.store.budget
+        assert self.store.size - self.store.opened == size
+        assert self.store.size <= self.store.budget
         held = [each.content for each in stored]
         assert all(parts in held or not parts.pieces for _, parts in self.all)
 
