@@ -2,8 +2,9 @@
 
     python -m bench.load.origin PORT LOG
 
-A body by the first segment of a path: /picture (4 KiB), /page (64 KiB of HTML), /film1 (1 MiB), /film100
-(100 MiB). LOG gets a line for each request that came, so that a benchmark knows that hits were hits.
+A body by the first segment of a path: /small (100 bytes), /picture (4 KiB), /page (64 KiB of HTML), /film1
+(1 MiB), /film100 (100 MiB). LOG gets a line for each request that came, so that a benchmark knows that hits
+were hits.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import uvloop
 HOST = "127.0.0.1"
 MIB = 1024 * 1024
 PICTURE = random.Random(1).randbytes(4096)  # nobody compresses it, so everybody sends the same bytes
+SMALL = PICTURE[:100]
 FLUSH = 0.05
 
 
@@ -41,16 +43,21 @@ def page() -> bytes:
 def answers() -> dict[bytes, bytes]:
     """Whole answers by the first segment of the path."""
     bodies = {
+        b"small": (b"image/webp", SMALL),
         b"picture": (b"image/webp", PICTURE),
         b"page": (b"text/html; charset=utf-8", page()),
         b"film1": (b"video/mp4", PICTURE * (MIB // 4096)),
         b"film100": (b"video/mp4", PICTURE * (100 * MIB // 4096)),
     }
-    return {
-        name: b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
-        b'Cache-Control: public, max-age=3600\r\nETag: "one"\r\n\r\n%b' % (kind, len(body), body)
-        for name, (kind, body) in bodies.items()
-    }
+    return {name: head_of(body, kind) + body for name, (kind, body) in bodies.items()}
+
+
+def head_of(body: bytes, kind: bytes = b"image/webp") -> bytes:
+    """The head of the answer whose body is `body`."""
+    return (
+        b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
+        b'Cache-Control: public, max-age=3600\r\nETag: "one"\r\n\r\n' % (kind, len(body))
+    )
 
 
 class Origin(asyncio.Protocol):
