@@ -25,17 +25,16 @@ from edge.store.finding import Finding
 from edge.store.generations import bucket_of
 from edge.store.marks import Distrust
 from edge.store.memory import MemoryStore
-from edge.store.opened import content_of, looked_at
+from edge.store.opened import looked_at
 from edge.store.parts import Parts
 from edge.store.pending import Pending
 from edge.store.pieces import Pieces
 from edge.store.record import Ref
 from edge.store.shelf import TEMPLATE, WHOLE, Drop, Encode, Put, Shelf, Strike
-from edge.store.shelving import bodies_at_hand, fill_in, shelf_of
+from edge.store.shelving import SHELF_OVERHEAD, bodies_at_hand, fill_in, shelf_at, shelf_of
 from edge.store.sweeping import SLICE, WRITTEN, OnMark, Sweep
 
 SHARE = 8  # of the disk, that one body may have at most
-SHELF_OVERHEAD = 900  # bytes in memory, of knowing where an entry lies
 READERS = 4  # threads that wait for the disk
 
 
@@ -63,7 +62,7 @@ class LayeredStore:
         self._sweeping: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="disk-reader")
         front.on_evicted = self._evicted
-        front.heat.on_touch = self._touched
+        front.heat.on_touch = lambda slot: self._note(shelf_at(slot))
         front.overhead += SHELF_OVERHEAD
         if self._shared is not None:
             front.generations, front.hear = self._shared.table, self._hear
@@ -187,9 +186,6 @@ class LayeredStore:
         """Note a hit, for eviction."""
         self.front.use(entry)
         self._note(shelf_of(entry))
-
-    def _touched(self, slot: Slot) -> None:
-        self._note(getattr(content_of(slot), "shelf", None))
 
     def _note(self, shelf: Shelf | None) -> None:
         """Tell the disk that what lies there is used."""

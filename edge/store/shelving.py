@@ -7,10 +7,14 @@ from dataclasses import replace
 from edge.policy.entry import Entry
 from edge.store.content import Stored
 from edge.store.disk import Loaded
+from edge.store.eviction import Slot
+from edge.store.opened import content_of
 from edge.store.parts import Parts
 from edge.store.record import template_bytes
 from edge.store.shelf import TEMPLATE, WHOLE, Shelf
 from edge.transform.template import Template
+
+SHELF_OVERHEAD = 900  # bytes in memory, of knowing where an entry lies
 
 
 def shelf_of(entry: Entry) -> Shelf | None:
@@ -18,6 +22,12 @@ def shelf_of(entry: Entry) -> Shelf | None:
     content = entry.content
     assert isinstance(content, Stored | Parts)
     return content.shelf
+
+
+def shelf_at(slot: Slot) -> Shelf | None:
+    """Where the entry at `slot` lies on disk, if it does."""
+    content = content_of(slot)
+    return content.shelf if isinstance(content, Stored | Parts) else None
 
 
 def softened(entry: Entry, moment: float) -> Entry:
