@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 else:
     import dataclasses
 
-    def dataclass(*, slots: bool, frozen: bool = False, eq: bool = True):
+    def dataclass(*, slots: bool, frozen: bool = False, eq: bool = True, weakref_slot: bool = False):
         """As the standard library's; hashable where it is to be frozen."""
-        return dataclasses.dataclass(slots=slots, eq=eq, unsafe_hash=frozen and eq)
+        hashable = frozen and eq
+        return dataclasses.dataclass(slots=slots, eq=eq, unsafe_hash=hashable, weakref_slot=weakref_slot)
 
 
 __all__ = ("dataclass",)
