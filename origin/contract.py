@@ -152,8 +152,14 @@ def POST(path: str, handler: Handler, *, at_root: bool = False) -> Route:  # noq
 class Statements(Protocol):
     """What statements run on, in a transaction or outside one."""
 
-    async def execute(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
-        """The statement's rows, all fetched."""
+    async def execute(
+        self, statement: Executable, values: Sequence[Mapping[str, Any]] = ()
+    ) -> CursorResult[*tuple[Any, ...]]:
+        """The statement's rows, all fetched; with `values` it runs for each of them, and gives none."""
+        ...
+
+    async def lock(self, name: str) -> None:
+        """Waits until no other transaction holds `name`, and holds it until this one ends."""
         ...
 
 

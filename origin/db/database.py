@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, CursorResult, Executable, event
+from sqlalchemy import Connection, CursorResult, Executable, event, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 T = TypeVar("T")
@@ -26,9 +26,16 @@ class Statements:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def execute(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
-        """The statement's rows, all fetched."""
-        return await to_the_end(self._connection.execute(statement))
+    async def execute(
+        self, statement: Executable, values: Sequence[Mapping[str, Any]] = ()
+    ) -> CursorResult[*tuple[Any, ...]]:
+        """The statement's rows, all fetched; with `values` it runs for each of them, and gives none."""
+        return await to_the_end(self._connection.execute(statement, values or None))
+
+    async def lock(self, name: str) -> None:
+        """Waits until no other transaction holds `name`. SQLite has one writer anyway."""
+        if self._connection.dialect.name != "sqlite":
+            await self.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 async def to_the_end(work: Awaitable[T]) -> T:

@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, tzinfo
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, insert, select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
 from origin.contract import About, Balance, Host, Money, Posting, Statements, Unbookable
 from origin.ledger.tables import accounts, balances, orders, postings, resolutions, transfers
 from origin.ledger.transfer import NOTHING, Bound, Phase, Transfer, bound_of, checked_transfer
 from origin.money import decimal
+
+# Built once: what is written often is not composed anew each time.
+WRITE_POSTING, WRITE_TRANSFER = insert(postings), insert(transfers)
+OPEN_ACCOUNT = text(
+    "INSERT INTO ledger_accounts (name, bound, opened_at) VALUES (:name, :bound, :at) ON CONFLICT DO NOTHING"
+)
 
 # What the database refuses, by the word in its error: the field, and what is wrong with it.
 REFUSALS = {
@@ -29,25 +32,6 @@ REFUSALS = {
 }
 
 
-class serialised(FunctionElement[int]):  # noqa: N801
-    """Waits until no other transaction is at the transfer of this id. SQLite has one writer anyway."""
-
-    type = Integer()
-    inherit_cache = True
-    name = "serialised"
-
-
-@compiles(serialised)
-def _free(element: serialised, compiler: SQLCompiler, **options: Any) -> str:
-    return f"length({compiler.process(element.clauses, **options)})"
-
-
-@compiles(serialised, "postgresql")
-def _locked(element: serialised, compiler: SQLCompiler, **options: Any) -> str:
-    inner = compiler.process(element.clauses, **options)
-    return f"length(pg_advisory_xact_lock(hashtextextended({inner}, 0))::text)"
-
-
 class Book:
     """Implements `Ledger`. Days are those of `zone`; `own` are accounts beside the chart."""
 
@@ -55,6 +39,8 @@ class Book:
         self._host = host
         self._zone = zone
         self._own = own
+        self._opened: set[str] = set()
+        self._behind = True
 
     def today(self) -> date:
         """The day by the shop's clock."""
@@ -101,6 +87,13 @@ class Book:
             rows = await connection.execute(select(balances).where(balances.c.account == account))
             return {row.currency: _balance(row) for row in rows}
 
+    async def learn_accounts(self) -> None:
+        """Remembers which accounts are committed, so that transfers need not open them again."""
+        if self._behind:
+            self._behind = False
+            async with self._host.read() as connection:
+                self._opened.update((await connection.execute(select(accounts.c.name))).scalars())
+
     async def open_accounts(self) -> None:
         """Opens the operator's own accounts. ValueError: one was opened with another bound before."""
         if not self._own:
@@ -125,7 +118,7 @@ class Book:
         about: About,
     ) -> None:
         transfer = checked_transfer(id, phase, lines, memo, about, self._own)
-        await connection.execute(select(serialised(id)))
+        await connection.lock(f"ledger:{id}")
         known = await connection.execute(select(transfers.c.digest).where(transfers.c.id == id))
         digest = known.scalar()
         if digest == transfer.digest:
@@ -153,33 +146,31 @@ class Book:
             }
             for line, one in enumerate(transfer.postings)
         ]
-        await connection.execute(insert(postings).values(lines))
+        await connection.execute(WRITE_POSTING, lines)
         now, about = self._host.now(), transfer.about
-        await connection.execute(
-            insert(transfers).values(
-                id=transfer.id,
-                phase=transfer.phase,
-                occasion=about.occasion,
-                order_id=about.order,
-                provider=about.provider,
-                method=about.method,
-                reference=about.reference,
-                memo=transfer.memo,
-                digest=transfer.digest,
-                booked_on=self.day(now),
-                at=now,
-            )
-        )
+        row = {
+            "id": transfer.id,
+            "phase": transfer.phase,
+            "occasion": about.occasion,
+            "order_id": about.order,
+            "provider": about.provider,
+            "method": about.method,
+            "reference": about.reference,
+            "memo": transfer.memo,
+            "digest": transfer.digest,
+            "booked_on": self.day(now),
+            "at": now,
+        }
+        await connection.execute(WRITE_TRANSFER, [row])
 
     async def _open(self, connection: Statements, bounds: Mapping[str, Bound]) -> None:
-        rows = ", ".join(f"(:name{n}, :bound{n}, :at)" for n in range(len(bounds)))
-        values: dict[str, object] = {"at": self._host.now()}
-        for number, (name, bound) in enumerate(sorted(bounds.items())):
-            values |= {f"name{number}": name, f"bound{number}": bound}
-        statement = text(
-            f"INSERT INTO ledger_accounts (name, bound, opened_at) VALUES {rows} ON CONFLICT DO NOTHING"  # noqa: S608
-        )
-        await connection.execute(statement.bindparams(*(bindparam(key, one) for key, one in values.items())))
+        """Opens accounts that are not known to be there: known are those that are committed."""
+        if bounds.keys() <= self._opened:
+            return
+        self._behind = True
+        now = self._host.now()
+        rows = [{"name": name, "bound": bound, "at": now} for name, bound in sorted(bounds.items())]
+        await connection.execute(OPEN_ACCOUNT, rows)
 
     async def _check_refund(self, connection: Statements, transfer: Transfer) -> None:
         """Says what is left, before the database would only say that it is not enough."""
@@ -197,7 +188,7 @@ class Book:
                 )
 
     async def _resolve(self, connection: Statements, id: str, outcome: str) -> None:
-        await connection.execute(select(serialised(id)))
+        await connection.lock(f"ledger:{id}")
         both = transfers.outerjoin(resolutions, resolutions.c.transfer_id == transfers.c.id)
         found = await connection.execute(
             select(transfers.c.phase, resolutions.c.outcome).select_from(both).where(transfers.c.id == id)

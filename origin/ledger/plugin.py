@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from origin.contract import Host, Page, Plugin, PluginDefaults
+from origin.contract import Host, Page, Plugin, PluginDefaults, Task
 from origin.ledger.book import Book
 from origin.ledger.commands import ledger
 from origin.ledger.pages import PERMISSION, Pages
@@ -19,6 +19,7 @@ from origin.ledger.reading import Reading
 from origin.ledger.transfer import FAMILIES, FIXED, NAME, Bound
 
 HERE = Path(__file__).parent
+LEARN_EVERY = 2.0  # seconds
 
 
 class OwnAccount(BaseModel):
@@ -80,6 +81,7 @@ class LedgerPlugin(PluginDefaults):
         self.book = Book(host, ZoneInfo(settings.timezone), own)
         self._pages = Pages(self.book, Reading(host))
         await self.book.open_accounts()
+        await self.book.learn_accounts()
         host.offer("ledger", self.book)
 
     def migrations(self) -> Path:
@@ -89,6 +91,10 @@ class LedgerPlugin(PluginDefaults):
     def emits(self) -> Iterable[str]:
         """What becomes of transfers."""
         yield from ("ledger.booked", "ledger.reserved", "ledger.voided")
+
+    def tasks(self) -> Iterable[Task]:
+        """New accounts are remembered."""
+        yield Task("learn accounts", LEARN_EVERY, self.book.learn_accounts)
 
     def permissions(self) -> Iterable[str]:
         """Who may see what the shop earns."""
