@@ -424,6 +424,17 @@ class Risk(Protocol):
         ...
 
 
+class Till(Protocol):
+    """Where baskets become orders, for shops without a checkout of their own."""
+
+    @property
+    def begin(self) -> str:
+        """The path that takes a basket's form by POST: `line` is SKU:QUANTITY:PRICE, the price in minor units
+        as the page shows it, once for each product; `currency`, `language`, `attempt` (a name of this
+        attempt), `back` (the basket's path), `return_path` (where to go after paying)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened. `id` is unique; a hearer may see it more than once."""
@@ -574,7 +585,7 @@ class PluginDefaults:
         return ()
 
 
-Contract = Literal["catalogue", "stock", "rates", "ledger", "risk"]
+Contract = Literal["catalogue", "stock", "rates", "ledger", "risk", "checkout"]
 
 
 class Host(Protocol):

@@ -8,7 +8,7 @@ from email.utils import formatdate, parsedate_to_datetime
 
 from aiohttp import web
 
-from origin.contract import Answer, Visitor
+from origin.contract import Answer, Call, Visitor
 
 
 def respond(request: web.Request, answer: Answer) -> web.Response:
@@ -60,3 +60,17 @@ def visitor_of(request: web.Request, is_member: Callable[[str, str], bool]) -> V
         site=request.headers.get("Tepi-Site"),
         trusted=True,
     )
+
+
+def from_our_pages(call: Call) -> bool:
+    """Whether a form was sent by a page of this very shop.
+
+    Shared pages can't carry a token for each visitor. Browsers say instead where a form comes from, and no
+    foreign page can make them lie: Sec-Fetch-Site, or Origin in older ones.
+    """
+    fields = call.request.headers
+    site = fields.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    scheme, colon, host = fields.get("Origin", "").partition("://")
+    return bool(colon) and scheme in ("http", "https") and host == fields.get("Host")

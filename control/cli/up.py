@@ -121,6 +121,7 @@ async def _bring_up(plan: Plan, panel: Panel, children: Children, session: aioht
     made = introduction.first_run()
     await introduction.introduce(made.token)
     panel.say("Starting the shop, three edge nodes and DNS…")
+    await children.start(plan.sandbox())
     await children.start(plan.part("origin", "origin"))
     for edge in EDGES:
         await children.start(plan.part(edge.name, "edge"))

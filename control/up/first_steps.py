@@ -43,7 +43,7 @@ class Introduction:
     def first_run(self) -> FirstRun:
         """What control wrote at its first start. The origin gets its token, people the authority.
 
-        Nodes and origin get a secret for webhooks, control and origin one for pages.
+        Nodes and origin get a secret for webhooks, control and origin one for pages, the sandbox its own.
         """
         made = FirstRun(**json.loads(self._plan.first_run.read_text()))
         authority = self._plan.first_run.parent / "authority.pem"
@@ -51,9 +51,13 @@ class Introduction:
         write_private(self._plan.service_token, made.service_token)
         if not self._plan.pages_secret.exists():
             write_private(self._plan.pages_secret, secrets.token_urlsafe(32))
-        if not self._plan.hook_secret.exists():
-            key = base64.b64encode(secrets.token_bytes(32)).decode()
-            write_private(self._plan.hook_secret, f"whsec_{key}")
+        for path, prefix in (
+            (self._plan.hook_secret, "whsec_"),
+            (self._plan.sandbox_secret, "whsec_"),
+            (self._plan.sandbox_key, ""),
+        ):
+            if not path.exists():
+                write_private(path, prefix + base64.b64encode(secrets.token_bytes(32)).decode())
         return made
 
     async def introduce(self, token: str) -> None:

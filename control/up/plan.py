@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +127,13 @@ class Plan:
             },
             control=self._join("origin"),
             purges={"url": self.control_url, "token": f"file:{self.service_token}"},
+            **{
+                "plugins.checkout.providers.sandbox": {
+                    "url": f"http://{LOOPBACK}:{self.ports.sandbox}",
+                    "key": f"file:{self.sandbox_key}",
+                },
+                "plugins.checkout.providers.cash": {},
+            },
         )
 
     def _dns(self) -> str:
@@ -153,6 +161,27 @@ class Plan:
             },
             control=self._join(edge.name),
             webhooks={"secret": f"file:{self.hook_secret}"},
+            **{
+                "[webhooks.accounts]": {"provider": "sandbox"},
+                "webhooks.accounts.settings": {"webhook_secret": f"file:{self.sandbox_secret}"},
+            },
+        )
+
+    def sandbox(self) -> Part:
+        """The payment provider that moves no money; it tells the first node what was paid."""
+        options = {
+            "--listen": f"{LOOPBACK}:{self.ports.sandbox}",
+            "--state": str(self.directory / "sandbox" / "book.db"),
+            "--key": str(self.sandbox_key),
+            "--secret": str(self.sandbox_secret),
+            "--hooks": f"http://{LOOPBACK}:{self.ports.http}/commerce/hooks/sandbox",
+            "--hooks-host": SITE,
+        }
+        words = [word for option in options.items() for word in option]
+        return Part(
+            "sandbox",
+            (sys.executable, "-m", "origin.checkout.sandbox", *words),
+            self.directory / "logs" / "sandbox.log",
         )
 
     @property
@@ -166,6 +195,16 @@ class Plan:
         return self.directory / "pages-secret"
 
     @property
+    def sandbox_key(self) -> Path:
+        """What the shop shows at the sandbox, made at the first start."""
+        return self.directory / "sandbox" / "key"
+
+    @property
+    def sandbox_secret(self) -> Path:
+        """What the sandbox signs webhooks with, made at the first start."""
+        return self.directory / "sandbox" / "hook-secret"
+
+    @property
     def service_token(self) -> Path:
         """The origin's token for purges, a copy of what control made at its first start."""
         return self.directory / "origin" / "service-token"
@@ -177,7 +216,7 @@ class Plan:
         }
 
 
-def _toml(top: dict[str, object], **tables: dict[str, object]) -> str:
+def _toml(top: Mapping[str, object], **tables: Mapping[str, object]) -> str:
     """A TOML document: strings, numbers and lists are written as in JSON, which TOML reads alike."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
     for name, table in tables.items():

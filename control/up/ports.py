@@ -25,6 +25,7 @@ class Ports:
     control_admin: int = 8501
     origin_admin: int = 8502
     dns_admin: int = 8503
+    sandbox: int = 8504
 
 
 class PortTaken(Exception):

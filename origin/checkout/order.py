@@ -94,6 +94,14 @@ class SessionRequest(_Document):
     reference: Annotated[Text, StringConstraints(max_length=64)] | None = None
 
 
+class ContactRequest(_Document):
+    """Who gets the goods, said after the session was opened."""
+
+    email: Annotated[str, StringConstraints(max_length=254), AfterValidator(_email)] | None = None
+    shipping_address: Address | None = None
+    shipping: Annotated[str, StringConstraints(max_length=63)] | None = None
+
+
 class PaymentRequest(_Document):
     """How a session is to be paid. A `channel` is a bank or a wallet, where the method has several."""
 

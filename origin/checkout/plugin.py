@@ -14,6 +14,7 @@ from origin.checkout.accounts import Accounts
 from origin.checkout.api import Api
 from origin.checkout.desk import Desk
 from origin.checkout.news import News
+from origin.checkout.pages import Pages
 from origin.checkout.payments import Payments
 from origin.checkout.providers.contract import Tools
 from origin.checkout.providers.installed import opened
@@ -21,6 +22,7 @@ from origin.checkout.refunding import Refunds
 from origin.checkout.sessions import Sessions
 from origin.checkout.settings import CheckoutSettings
 from origin.checkout.shelf import Shelf
+from origin.checkout.visit import Visit
 from origin.checkout.watching import Watch
 from origin.contract import Hearer, Host, Page, Plugin, PluginDefaults, Route, Task, Webhook
 
@@ -50,6 +52,8 @@ class Checkout(PluginDefaults):
     _watch: Watch = field(init=False)
     _api: Api = field(init=False)
     _desk: Desk = field(init=False)
+    _visit: Visit = field(init=False)
+    begin: str = field(init=False)
     _http: aiohttp.ClientSession = field(init=False)
 
     async def start(self, host: Host) -> None:
@@ -70,6 +74,10 @@ class Checkout(PluginDefaults):
         self._shelf = Shelf(host, self.sessions)
         self._watch = Watch(host, self.sessions, self.accounts, self.payments)
         self._api = Api(host, self.sessions, self.payments, self.accounts)
+        pages = Pages(host.prefix, self.accounts.pages(), settings.shipping)
+        self._visit = Visit(host, self.sessions, self.payments, self.accounts, pages)
+        self.begin = f"{host.prefix}/checkout/begin"
+        host.offer("checkout", self)
         self._desk = Desk(host, self.sessions, self.payments, self.refunds)
 
     async def stop(self) -> None:
@@ -107,8 +115,9 @@ class Checkout(PluginDefaults):
         return self._news.webhooks()
 
     def routes(self) -> Iterable[Route]:
-        """The API under the commerce prefix."""
-        return self._api.routes()
+        """The API and the pages under the commerce prefix."""
+        yield from self._api.routes()
+        yield from self._visit.routes()
 
     def permissions(self) -> Iterable[str]:
         """Who may see orders, and who may move money."""

@@ -14,11 +14,12 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from origin.checkout.answered import Answered, in_flight
-from origin.checkout.order import SessionRequest
+from origin.checkout.order import ContactRequest, SessionRequest
 from origin.checkout.pricing import Line, Shipping, Tax, TooMuch, Wanted, lines_of, total_of
 from origin.checkout.problems import Problem, wrong
 from origin.checkout.records import Payment, Session, line_document, payment_of, session_of, shown
 from origin.checkout.settings import CheckoutSettings
+from origin.checkout.states import PAYABLE
 from origin.checkout.tables import payments, sessions
 from origin.contract import (
     Answer,
@@ -131,7 +132,7 @@ class Sessions:
         except LookupError:
             raise wrong("currency", currency, price.currency, kind="currency") from None
 
-    def _sent(self, asked: SessionRequest, country: str | None) -> Shipping | None:
+    def _sent(self, asked: SessionRequest | ContactRequest, country: str | None) -> Shipping | None:
         if not self._shipping:
             if asked.shipping is not None:
                 raise wrong("shipping", asked.shipping, "nothing: this shop has no choice")
@@ -189,6 +190,30 @@ class Sessions:
             changed_at=now,
             until=now + self._settings.seconds,
         )
+
+    async def describe(self, id: str, said: ContactRequest) -> Session:
+        """Who gets the goods; shipping and taxes follow, at the prices that were agreed. Raises Problem."""
+        async with self._host.write() as connection:
+            session, _ = await self.read(connection, id, lock=True)
+            if session.state not in PAYABLE:
+                raise Problem(409, "state", f"the session is {session.state}, expected open or failed")
+            known = said.model_dump(mode="json", exclude_none=True)
+            wanted = [
+                Wanted(one["sku"], one["quantity"], Money(one["price"], session.currency), one["names"])
+                for one in session.document["lines"]
+                if one["kind"] == "item"
+            ]
+            country = None if said.shipping_address is None else said.shipping_address.country
+            try:
+                lines = lines_of(wanted, self._sent(said, country), self._taxes, country)
+            except TooMuch as error:
+                raise Problem(422, "invalid", str(error)) from None
+            document = {**session.document, **known, "lines": [line_document(line) for line in lines]}
+            total = total_of(lines).minor
+            await connection.execute(
+                update(sessions).where(sessions.c.id == id).values(document=document, total=total)
+            )
+            return replace(session, document=document, total=total)
 
     # Looking --------------------------------------------------------------------------------------
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,9 +92,15 @@ class Pages:
         return self._page(html, self._policy(hits, "search"))
 
     def basket(
-        self, language: Language, basket: Basket, offers: Mapping[str, Offer], note: str | None, status: int
+        self,
+        language: Language,
+        basket: Basket,
+        offers: Mapping[str, Offer],
+        note: str | None,
+        status: int,
+        till: str | None,
     ) -> Answer:
-        """The visitor's own basket."""
+        """The visitor's own basket; `till` is where it can be paid."""
         lines = [
             (offers[sku], count, offers[sku].price.times(count))
             for sku, count in basket.items()
@@ -100,8 +108,25 @@ class Pages:
         ]
         total = sum((amount for _, _, amount in lines), Money(0, "IDR"))
         text = None if note is None else self._texts[language][note]
-        html = self._render("basket.html", language, "/basket", lines=lines, total=total, note=text)
+        html = self._render(
+            "basket.html",
+            language,
+            "/basket",
+            lines=lines,
+            total=total,
+            note=text,
+            till=till,
+            attempt=secrets.token_hex(12),
+        )
         return self._page(html, PRIVATE, status)
+
+    def thanks(self, language: Language, emptied: tuple[str, ...]) -> Answer:
+        """The order is placed: the basket is empty again."""
+        texts = self._texts[language]
+        html = self._render(
+            "message.html", language, None, heading=texts["thanks"], text=texts["thanks_text"]
+        )
+        return replace(self._page(html, PRIVATE), cookies=emptied)
 
     def missing(self, language: Language) -> Answer:
         """Nothing is here."""

@@ -23,7 +23,9 @@ from origin.contract import (
     PluginDefaults,
     Route,
     Task,
+    Till,
 )
+from origin.exchange import from_our_pages
 from origin.storefront.basket import COOKIE, MOST_OF_ONE, Basket, changed, cookies, opened
 from origin.storefront.commands import product
 from origin.storefront.goods import LANGUAGES, Language, Offer, found, read_catalogue, rupiah
@@ -133,12 +135,16 @@ class Storefront(PluginDefaults):
         async def change(call: Call) -> Answer:
             return await self._change_basket(language, call)
 
+        async def thanks(call: Call) -> Answer:
+            return self._pages.thanks(language, cookies({}, self._host.secret, secure=_secure(call)))
+
         yield GET(f"{root}/", home, at_root=True)
         yield GET(f"{root}/c/{{slug}}", category, at_root=True)
         yield GET(f"{root}/p/{{slug}}", one, at_root=True)
         yield GET(f"{root}/search", search, at_root=True)
         yield GET(f"{root}/basket", basket, at_root=True)
         yield POST(f"{root}/basket", change, at_root=True)
+        yield GET(f"{root}/thanks", thanks, at_root=True)
 
     def _opened(self, call: Call) -> Basket:
         return opened(call.request.cookies.get(COOKIE), self._host.secret)
@@ -147,7 +153,15 @@ class Storefront(PluginDefaults):
         self, language: Language, basket: Basket, note: str | None = None, status: int = 200
     ) -> Answer:
         offers = {offer.good.sku: offer for offer in await self.store.offers()}
-        return self._pages.basket(language, basket, offers, note, status)
+        return self._pages.basket(language, basket, offers, note, status, self._till())
+
+    def _till(self) -> str | None:
+        """Where the basket can be paid, if a plugin takes payments."""
+        try:
+            till: Till = self._host.use("checkout")
+        except LookupError:
+            return None
+        return till.begin
 
     async def _change_basket(self, language: Language, call: Call) -> Answer:
         if not from_our_pages(call):
@@ -164,12 +178,11 @@ class Storefront(PluginDefaults):
             basket = changed(basket, sku, quantity)
         except ValueError:
             return await self._basket(language, basket, "wrong_quantity", 422)
-        secure = call.request.headers.get("X-Forwarded-Proto", call.request.scheme) == "https"
         return Answer(
             "",
             status=303,
             fields={"Location": f"{base(language)}/basket"},
-            cookies=cookies(basket, self._host.secret, secure=secure),
+            cookies=cookies(basket, self._host.secret, secure=_secure(call)),
         )
 
     async def _file(self, call: Call) -> Answer:
@@ -215,18 +228,8 @@ class Storefront(PluginDefaults):
         return Answer(document, CachePolicy(seconds=LIVE, tags=(tag_of(offer.good),)))
 
 
-def from_our_pages(call: Call) -> bool:
-    """Whether a form was sent by a page of this very shop.
-
-    Shared pages can't carry a token for each visitor. Browsers say instead where a form comes from, and no
-    foreign page can make them lie: Sec-Fetch-Site, or Origin in older ones.
-    """
-    fields = call.request.headers
-    site = fields.get("Sec-Fetch-Site")
-    if site is not None:
-        return site == "same-origin"
-    scheme, colon, host = fields.get("Origin", "").partition("://")
-    return bool(colon) and scheme in ("http", "https") and host == fields.get("Host")
+def _secure(call: Call) -> bool:
+    return call.request.headers.get("X-Forwarded-Proto", call.request.scheme) == "https"
 
 
 async def _form(call: Call) -> dict[str, str]:

@@ -1,0 +1,120 @@
+"""A basket of the demo shop is really paid: `tepi up`, a browser at an edge, a provider, and an origin killed
+in between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page as Tab
+from playwright.async_api import async_playwright
+
+from tests.scenarios.fleet import Fleet, eventually
+from tests.support.tools import chromium
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("checkout"),
+    pytest.mark.timeout(300),
+]
+
+CONTACT = {"email": "ani@contoh.id", "name": "Ani", "line1": "Jl. Malioboro 1", "city": "Yogyakarta"}
+TOTAL = 17_000_000  # two bags of coffee, in sen
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
+    fleet = Fleet(tmp_path_factory.mktemp("checkout") / "state")
+    try:
+        await fleet.start()
+        yield fleet
+    finally:
+        await fleet.end()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tab(fleet: Fleet) -> AsyncIterator[Tab]:
+    host = fleet.ready["site"]
+    async with async_playwright() as play:
+        engine = await play.chromium.launch(
+            executable_path=chromium(),
+            args=["--no-sandbox", f"--host-resolver-rules=MAP {host} 127.0.0.2"],
+        )
+        context = await engine.new_context(java_script_enabled=False)
+        yield await context.new_page()
+        await engine.close()
+
+
+def base(fleet: Fleet) -> str:
+    return f"http://{fleet.ready['site']}:{fleet.edge('frankfurt')['http'].rsplit(':', 1)[1]}"
+
+
+async def to_the_provider(fleet: Fleet, tab: Tab) -> str:
+    """A basket with two bags of coffee, as far as the provider's page; the session's id."""
+    await tab.goto(f"{base(fleet)}/p/kopi-gayo")
+    await tab.fill('form.add input[type="number"]', "2")
+    await tab.click("form.add button")
+    await tab.click("form.till button")
+    id = tab.url.rsplit("/", 1)[1]
+    for name, value in CONTACT.items():
+        await tab.fill(f"#{name}", value)
+    await tab.check('input[value="card"]')
+    await tab.click("main form button")
+    await tab.click('button[value="challenge"]')
+    return id
+
+
+async def state(fleet: Fleet, id: str) -> Any:
+    url = f"{fleet.edge('virginia')['http']}/commerce/checkout/sessions/{id}"
+    async with aiohttp.ClientSession() as client:
+        try:
+            async with client.get(url, headers={"Host": fleet.ready["site"]}) as response:
+                return (await response.json()).get("state") if response.status == 200 else None
+        except (aiohttp.ClientError, json.JSONDecodeError):
+            return None
+
+
+async def becomes(fleet: Fleet, id: str, wanted: str) -> None:
+    async def has() -> bool:
+        return bool(await state(fleet, id) == wanted)
+
+    await eventually(has, 60)
+
+
+def totals(directory: Path) -> tuple[int, int, int]:
+    """What the provider took, what the shop counts as paid, and what its ledger says."""
+    with sqlite3.connect(directory / "sandbox" / "book.db") as book:
+        theirs = book.execute("SELECT coalesce(sum(captured), 0) FROM payments").fetchone()[0]
+    with sqlite3.connect(directory / "origin" / "origin.db") as shop:
+        ours = shop.execute("SELECT coalesce(sum(paid), 0) FROM checkout_sessions").fetchone()[0]
+        booked = shop.execute(
+            "SELECT coalesce(sum(debits - credits), 0) FROM ledger_balances WHERE account = ?",
+            ("Assets:Clearing:Sandbox",),
+        ).fetchone()[0]
+    return theirs, ours, booked
+
+
+async def test_a_basket_is_paid_through_an_edge_without_scripts(fleet: Fleet, tab: Tab) -> None:
+    id = await to_the_provider(fleet, tab)
+    await tab.click('button[value="paid"]')
+    assert tab.url == f"{base(fleet)}/commerce/checkout/{id}"
+    assert await tab.inner_text("h1") == "Terima kasih, pembayaran diterima"
+    assert totals(fleet.directory) == (TOTAL, TOTAL, TOTAL)
+
+
+async def test_an_origin_that_is_killed_while_somebody_pays_loses_nothing(fleet: Fleet, tab: Tab) -> None:
+    await tab.goto(f"{base(fleet)}/thanks")
+    id = await to_the_provider(fleet, tab)
+    fleet.signal("origin", signal.SIGKILL)
+    await tab.click('button[value="paid"]')  # the edge takes the news while nobody is behind it
+    await becomes(fleet, id, "paid")
+    await asyncio.sleep(0)
+    assert totals(fleet.directory) == (2 * TOTAL, 2 * TOTAL, 2 * TOTAL)
