@@ -9,7 +9,7 @@ COPY edge edge
 COPY origin origin
 COPY control control
 COPY geo geo
-RUN python -m venv /opt/tepi && /opt/tepi/bin/pip install --no-cache-dir .
+RUN python -m venv /opt/tepi && /opt/tepi/bin/pip install --no-cache-dir '.[payments]'
 
 FROM python:3.12-slim
 LABEL org.opencontainers.image.title="Tepi" \

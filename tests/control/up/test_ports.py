@@ -13,7 +13,7 @@ ADDRESSES = ("127.0.0.1", "127.0.0.2")
 
 
 def test_ports_follow_one_another_from_the_first() -> None:
-    assert astuple(ports_from(9000)) == tuple(range(9000, 9011))
+    assert astuple(ports_from(9000)) == tuple(range(9000, 9012))
 
 
 @pytest.mark.parametrize("first", [-1, 65_526, 70_000])
