@@ -165,7 +165,7 @@ def by_lane(stage: Stage, count: int) -> float:
     site = {"name": "shop", "hosts": ["*"], "origins": [{"url": "http://127.0.0.1:1"}]}
     config = parse_edge({"sites": [site]})
     served = Sites(config.sites).find("shop.test")
-    lane = Lane(stage.store, Gate(config, time.monotonic), Ids("bench-"), 2 * max(ENTRIES))
+    lane = Lane(stage.store, Gate(config, time.monotonic), Ids("bench-"), ROOMY)
     lines = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "shop.test", **BROWSER}.items())
     block = f"{lines}\r\n".encode()
     profile = lane.profile(block)
@@ -174,8 +174,9 @@ def by_lane(stage: Stage, count: int) -> float:
     for number in range(1, count + 1):
         slot = stage.store.slot(stage.store.get(f"shop.test/p/{number}\x00http")[0])
         assert slot is not None
-        memo = Memo(conditions, slot, served, PIECES, BODY, now, now + 3600, series, None, None)
-        lane.keep(profile, b"GET /p/%d HTTP/1.1\r\n" % number, memo)
+        line = b"GET /p/%d HTTP/1.1\r\n" % number
+        memo = Memo(line, conditions, slot, served, PIECES, BODY, now, now + 3600, series, None, None)
+        lane.keep(profile, memo)
     deaf = Deaf()
     door = Door(lane, deaf)
     door.connection_made(deaf)

@@ -216,7 +216,7 @@ class Door:
         """The memo that answers `line` with the fields of `profile`."""
         lane: Lane = self._lane
         table: Table = profile.table
-        memos: list[Memo] | None = table.young.get(line)
+        memos: tuple[Memo, ...] | None = table.young.get(line)
         if memos is None:
             memos = table.find(line)
             if memos is None:

@@ -10,7 +10,9 @@ cdef class Memo:
     cdef readonly object slot
     cdef readonly object served
     cdef readonly object place
+    cdef readonly bytes line
     cdef readonly bytes body
+    cdef readonly long weight
     cdef readonly double expires
     cdef Series series
     cdef object mould
@@ -57,6 +59,7 @@ cdef class Lane:
     cdef dict _tables
     cdef long _made
     cdef long _most
+    cdef list _leaving
     cdef long given
     cdef long _epoch
     cdef long forgotten
@@ -72,3 +75,4 @@ cdef class Lane:
     cpdef Profile profile(self, bytes block)
     cdef Profile _read(self, bytes block)
     cdef Table _table(self, str host)
+    cdef bint _part(self)

@@ -28,7 +28,7 @@ from edge.store.eviction import Slot
 from edge.store.generations import STRUCK
 from edge.store.memory import MemoryStore
 
-MEMOS = 65_536
+MEMO_OVERHEAD = 600  # bytes that a memo takes beside its texts
 PROFILES = 2_048  # of one generation; two are kept
 VARIANTS = 8  # memos of one request line
 MET = 2**19  # request lines of which it is known, by a byte each, whether they came before
@@ -49,7 +49,8 @@ class PassedOn(NamedTuple):
 
 @cython.cclass
 class Memo:
-    """One answer. Its head is cut in four where Age, the lifetime left and the request's id stand."""
+    """One answer to a request that began with `line`. Its head is cut in four where Age, the lifetime left
+    and the request's id stand. `weight` are the bytes that it takes beside its body, which is the entry's."""
 
     conditions: Conditions
     slot: Slot
@@ -57,7 +58,9 @@ class Memo:
     series: Series
     mould: Mould | None  # what the access log says of it
     place: Place | None  # of the visitors that it is for; None: of all
+    line: bytes
     body: bytes
+    weight: cython.long
     expires: cython.double  # monotonic
     bucket: cython.long  # where other workers note that they changed what is stored under its key,
     generation: cython.ulonglong  # and what was noted there when it was made
@@ -72,6 +75,7 @@ class Memo:
 
     def __init__(
         self,
+        line: bytes,
         conditions: Conditions,
         slot: Slot,
         served: Served,
@@ -85,6 +89,7 @@ class Memo:
         noted: tuple[int, int] = (0, 0),
     ) -> None:
         self.bucket, self.generation = noted
+        self.line = line
         self.conditions = conditions
         self.slot = slot
         self.served = served
@@ -97,20 +102,26 @@ class Memo:
         self._before, self._between, self._after, self._tail = pieces
         self._age = self._ttl = -1
         self._head = b""
+        told = sum(map(len, mould)) if mould is not None else 0
+        self.weight = MEMO_OVERHEAD + 2 * len(self._before) + len(line) + told
 
     @cython.ccall
     def said(self, now: cython.double, named: str) -> bytes:
         """The answer to the request called `named`, at the moment `now`; without the body if that is long."""
         age: cython.long = int(now - self._born)
         ttl: cython.long = int(self.expires - now)
+        head: bytes = self._head
         if age != self._age or ttl != self._ttl:
-            self._head = b"%b%d%b%d%b" % (self._before, age, self._between, ttl, self._after)
+            head = b"%b%d%b%d%b" % (self._before, age, self._between, ttl, self._after)
+            self._head = b""
             self._age = age
             self._ttl = ttl
             self.slot.touch()
+        elif not head:  # the second in this second: it is worth keeping
+            head = self._head = b"%b%d%b%d%b" % (self._before, age, self._between, ttl, self._after)
         if len(self.body) <= JOINED:
-            return b"".join((self._head, named.encode(), self._tail, self.body))
-        return b"".join((self._head, named.encode(), self._tail))
+            return b"".join((head, named.encode(), self._tail, self.body))
+        return b"".join((head, named.encode(), self._tail))
 
     def forget(self) -> None:
         """Be used no more: the entry has left the store, or is not what it would answer with."""
@@ -127,16 +138,16 @@ class Memo:
 class Table:
     """The memos of one host by request line, in two generations."""
 
-    young: dict[bytes, list[Memo]]
-    old: dict[bytes, list[Memo]]
+    young: dict[bytes, tuple[Memo, ...]]
+    old: dict[bytes, tuple[Memo, ...]]
 
     def __init__(self) -> None:
         self.young = {}
         self.old = {}
 
-    def find(self, line: bytes) -> list[Memo] | None:
+    def find(self, line: bytes) -> tuple[Memo, ...] | None:
         """The memos for a request line. What is asked for grows young again."""
-        memos: list[Memo] | None = self.young.get(line)
+        memos: tuple[Memo, ...] | None = self.young.get(line)
         if memos is None and self.old:
             memos = self.old.pop(line, None)
             if memos is not None:
@@ -147,10 +158,10 @@ class Table:
         """How many memos it holds."""
         return sum(map(len, self.young.values())) + sum(map(len, self.old.values()))
 
-    def grow_old(self) -> bool:
-        """Let go of what nobody asked for since this was called last; whether anything is left."""
-        self.old, self.young = self.young, {}
-        return bool(self.old)
+    def grow_old(self) -> dict[bytes, tuple[Memo, ...]]:
+        """Let go of what nobody asked for since this was called last: that is returned."""
+        left, self.old, self.young = self.old, self.young, {}
+        return left
 
 
 @cython.cclass
@@ -195,8 +206,9 @@ class Lane:
     profiles: dict[bytes, Profile | None]
     _older_profiles: dict[bytes, Profile | None]
     _tables: dict[str, Table]
-    _made: cython.long  # memos since the young ones grew old
+    _made: cython.long  # bytes of memos since the young ones grew old
     _most: cython.long
+    _leaving: list[dict[bytes, tuple[Memo, ...]]]  # memos that nobody finds any more
     given: cython.long  # answers
     _epoch: cython.long
     forgotten: cython.long  # times that all was
@@ -212,9 +224,9 @@ class Lane:
         store: MemoryStore,
         gate: Gate,
         new_id: Ids,
-        most: int = MEMOS,
+        most: int,
     ) -> None:
-        """`most` is how many memos one generation has; two are kept."""
+        """`most` is how many bytes the memos of one generation take; two are kept."""
         self.open = True
         self.store = store
         self.gate = gate
@@ -225,6 +237,7 @@ class Lane:
         self._tables = {}
         self._made = 0
         self._most = most
+        self._leaving = []
         self.given = 0
         self._epoch = store.epoch
         self.forgotten = 0
@@ -309,24 +322,42 @@ class Lane:
         lane: Lane = self._beside[known.scheme]
         return known.client, lane.profile(profile.block) if lane.in_force() else None
 
-    def keep(self, profile: Profile, line: bytes, memo: Memo) -> None:
-        """Replay `memo` from now on where `line` is asked for with such fields."""
+    def keep(self, profile: Profile, memo: Memo) -> None:
+        """Replay `memo` from now on where such fields are asked with."""
         memo.slot.bear(memo, 2 * VARIANTS)  # of more most are out of use, and the others are soon made again
         table = profile.table = self._table(profile.host)
         kept = [memo]
         each: Memo
-        for each in table.find(line) or ():
+        for each in table.find(memo.line) or ():
             if (
                 each.alive
                 and (each.conditions is not memo.conditions or each.place != memo.place)
                 and len(kept) < VARIANTS
             ):
                 kept.append(each)
-        table.young[line] = kept
-        self._made += 1
+            else:
+                each.slot.part(each)
+        table.young[memo.line] = tuple(kept)
+        self._made += memo.weight
         if self._made >= self._most:
             self._made = 0
-            self._tables = {host: table for host, table in self._tables.items() if table.grow_old()}
+            self._leaving += [table.grow_old() for table in self._tables.values()]
+            self._tables = {host: table for host, table in self._tables.items() if table.old}
+        self._part()
+
+    @cython.cfunc
+    def _part(self) -> cython.bint:
+        """Part some of those that leave from their entries, more than come; whether any are left."""
+        for _ in range(VARIANTS):
+            while self._leaving and not self._leaving[-1]:
+                self._leaving.pop()
+            if not self._leaving:
+                return False
+            _, memos = self._leaving[-1].popitem()
+            memo: Memo
+            for memo in memos:
+                memo.slot.part(memo)
+        return True
 
     @property
     def answers(self) -> int:
@@ -352,6 +383,9 @@ class Lane:
         """Hold no memo any more."""
         self._epoch = self.store.epoch
         self.forgotten += 1
+        table: Table
+        for table in self._tables.values():
+            self._leaving += [table.young, table.old]
         self._tables = {}
         self.profiles = {}
         self._older_profiles = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from edge.access_log import AccessLog
 from edge.http.message import Answer, Request
@@ -21,6 +22,7 @@ from edge.store.contract import Store
 from edge.telemetry import Telemetry
 
 CONDITIONS = 2_048  # sets of them that are known at once
+Text = TypeVar("Text", bytes, str)
 PLACE = frozenset({"country", "asn"})  # what may tell visitors apart beside their fields
 
 
@@ -75,6 +77,7 @@ class Memos:
         self._telemetry = telemetry
         self._access_log = access_log
         self._known: dict[tuple[Condition, ...], Conditions] = {}
+        self._texts: dict[bytes | str, Any] = {}
 
     def keep(self, ticket: Ticket, request: Request, answer: Answer, head: bytes) -> bool:
         """Makes a memo of `answer` to `request`, written under `head`; False if it can't be one."""
@@ -96,21 +99,34 @@ class Memos:
         if request.method == "HEAD" or answer.status in (204, 205, 304):
             body = b""
         log = self._access_log()
+        mould = None if log is None else log.mould(request, answer.status, len(body), outcome)
+        if mould is not None:
+            mould = tuple([part if request.path in part else self._same(part) for part in mould])
+        before, between, after, tail = pieces
         memo = Memo(
+            ticket.line,
             conditions,
             slot,
             served,
-            pieces,
+            (before, self._same(between), self._same(after), self._same(tail)),
             body,
             entry.freshness.born,
             entry.freshness.expires,
             self._telemetry.series(outcome, answer.status),
-            None if log is None else log.mould(request, answer.status, len(body), outcome),
+            mould,
             (request.client.country, request.client.asn) if looked_at else None,
             self._store.noted(entry),
         )
-        self._lanes[request.scheme].keep(ticket.profile, ticket.line, memo)
+        self._lanes[request.scheme].keep(ticket.profile, memo)
+        self._store.front.fit()
         return True
+
+    def _same(self, text: Text) -> Text:
+        """One object for all memos that say the same."""
+        if len(self._texts) >= CONDITIONS:
+            self._texts.clear()
+        same: Text = self._texts.setdefault(text, text)
+        return same
 
     def _shared(self, items: tuple[Condition, ...]) -> Conditions:
         """One object for all memos with the same conditions, so that a profile judges them once."""

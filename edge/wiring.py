@@ -25,7 +25,7 @@ from edge.http.message import Client
 from edge.identity import Identity, obtain
 from edge.ids import Ids
 from edge.journal import Reader
-from edge.lane import MEMOS, Lane, Place
+from edge.lane import Lane, Place
 from edge.listeners import Listener, Listeners
 from edge.memo import Memos
 from edge.node import FetchCertificate, Node
@@ -46,6 +46,7 @@ from edge.vicinity import Vicinity
 from edge.wire.http2.home import Streams
 from geo.lookup import Database
 
+MEMOS = 16  # of the store in memory, that a generation of a lane's memos may take: one part in so many
 CERTIFICATE_SECONDS = 5.0
 
 
@@ -87,7 +88,8 @@ def build(
     node = Node(sites, pipeline, certificates, lambda: edge.figures(), locate=found)
     relay = Relay(sites, backends, IDENTITY, lambda: secrets.token_bytes(4))
     gate, new_id = Gate(config, clock.monotonic, seat.clients()), Ids(secrets.token_hex(6))
-    lanes = {scheme: Lane(store.front, gate, new_id, MEMOS) for scheme in ("http", "https")}
+    most = store.front.budget // MEMOS
+    lanes = {scheme: Lane(store.front, gate, new_id, most) for scheme in ("http", "https")}
     memos = Memos(
         lanes=lanes, store=store, sites=sites, telemetry=telemetry, access_log=lambda: edge.access_log
     )

@@ -7,6 +7,7 @@ cdef class Heat:
     cdef readonly Ranking ranking
     cdef readonly object period
     cdef public object on_touch
+    cdef public long long copied
     cdef long long _last
     cdef long long _before_last
     cdef long long _now
@@ -32,12 +33,13 @@ cdef class Slot:
     cdef public Py_ssize_t at
     cdef public unsigned int name
     cdef public bint alive
-    cdef readonly list memos
+    cdef readonly tuple memos
 
     cpdef use(self)
     cpdef touch(self)
     cpdef die(self)
     cpdef bear(self, object memo, Py_ssize_t most)
+    cpdef part(self, object memo)
     cpdef let_go(self)
 
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class Copy(Protocol):
-    """Something made of an entry that holds its bytes."""
+    """Something made of an entry that holds its bytes; `weight` are those that it takes itself."""
+
+    @property
+    def weight(self) -> int: ...
 
     def forget(self) -> None:
         """Let them go."""
@@ -30,11 +33,12 @@ class Copy(Protocol):
 
 class Heat:
     """The moment, in ticks, and how many bytes were used lately: since the turn before the last one.
+    `copied` are the bytes that copies take.
 
     How long there is between turns is up to who calls `turn`.
     """
 
-    __slots__ = ("_before", "_before_last", "_last", "_now", "on_touch", "period", "ranking")
+    __slots__ = ("_before", "_before_last", "_last", "_now", "copied", "on_touch", "period", "ranking")
 
     def __init__(self) -> None:
         self.ranking = Ranking()
@@ -43,6 +47,7 @@ class Heat:
         self._before_last = 1
         self._now = 0
         self._before = 0
+        self.copied = 0
         self.on_touch: Callable[[Slot], None] | None = None  # who else wants to know of uses
 
     @property
@@ -128,7 +133,7 @@ class Slot:
         self.place = -1  # its number among all, while it is stored
         self.name = 0
         self.alive = True
-        self.memos: list[Copy] | None = None
+        self.memos: tuple[Copy, ...] = ()
 
     def use(self) -> None:
         """Note a hit."""
@@ -151,16 +156,23 @@ class Slot:
 
     def bear(self, memo: Copy, most: cython.Py_ssize_t) -> None:
         """`memo` is a copy; of more than `most` all others let go."""
-        if self.memos is None:
-            self.memos = []
-        elif len(self.memos) >= most:
+        if len(self.memos) >= most:
             self.let_go()
-        self.memos.append(memo)
+        self.memos = (*self.memos, memo)
+        self.heat.copied += memo.weight
+
+    def part(self, memo: Copy) -> None:
+        """`memo` is no copy any more."""
+        if memo in self.memos:
+            self.memos = tuple([each for each in self.memos if each is not memo])
+            self.heat.copied -= memo.weight
+        memo.forget()
 
     def let_go(self) -> None:
         """Have every copy let go of the entry's bytes."""
-        memos, self.memos = self.memos, None
-        for memo in memos or ():
+        memos, self.memos = self.memos, ()
+        for memo in memos:
+            self.heat.copied -= memo.weight
             memo.forget()
 
 

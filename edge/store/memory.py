@@ -58,7 +58,7 @@ class MemoryStore:
     @property
     def size(self) -> int:
         """Bytes that are taken."""
-        return self._taken + self._opened.size
+        return self._taken + self._opened.size + self.heat.copied
 
     @property
     def opened(self) -> int:
@@ -76,8 +76,7 @@ class MemoryStore:
                     sweep.visit(slot)
             slots = self._index.under(key)
         entries = tuple(map(self._opened.entry, slots))
-        if self.size > self.budget:
-            self._make_room()
+        self.fit()
         return entries
 
     @property
@@ -197,6 +196,11 @@ class MemoryStore:
             size = self._weigh(entry)
             self._taken += size - slot.size
             self.heat.resize(slot, size)
+            self._make_room()
+
+    def fit(self) -> None:
+        """Evict what is over the budget."""
+        if self.size > self.budget:
             self._make_room()
 
     def reserve(self, size: int) -> bool:

@@ -402,11 +402,12 @@ async def test_an_entry_that_leaves_the_store_takes_its_bytes_along() -> None:
 
 
 async def test_memos_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.wiring.MEMOS", 10)
+    monkeypatch.setattr("edge.wiring.MEMOS", 256 * 2**20 // 20_000)
     async with stage() as (edge, behind, line):
         for number in range(40):
             await warm(line, head_of(f"/picture?n={number}"))
-        assert 10 <= edge.running.lanes["http"].memos <= 20
+        assert 10 <= edge.running.lanes["http"].memos <= 40
+        assert 10_000 < edge.running.store.front.heat.copied < 45_000
         assert len(behind.heard) == 40
 
 
