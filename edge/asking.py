@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,6 +18,7 @@ from edge.policy.key import normal_escapes
 from edge.policy.keying import variant_of
 from edge.policy.passing import is_passed_on
 from edge.policy.paths import covers
+from edge.policy.rules import EsiRules
 from edge.policy.standins import without_secrets
 from edge.policy.surrogate import CAPABLE, obeyed, wanted_by
 from edge.position import Position
@@ -56,7 +57,7 @@ class Asking:
         question, passed = as_it_is(question), None
         if self.shared is not None and holder is None:
             passed = await self._of_pop(x, question, self.shared)
-        if passed is None and self.hopping is not None:
+        if passed is None and self.hopping is not None and not self.hopping.goes_straight(holder):
             passed = await self.hopping.ask(x, question, partial(self._of_origin, x), holder)
         if passed is None:
             return await self.hear(x, question)
@@ -121,11 +122,14 @@ class Asking:
         """What the origin says to the visitor himself. A page that is taken apart is asked for as it is."""
         return await (self.ask(x, x.asked) if x.rules.esi is None else self.hear(x, x.asked))
 
-    async def hear(self, x: Exchange, question: Request) -> Heard:
+    def hear(self, x: Exchange, question: Request) -> Awaitable[Heard]:
         """The answer to `question`, its body as it is; a page that is taken apart comes whole."""
-        heard = await self.ask(x, as_it_is(question))
         esi = x.rules.esi
-        if esi is None or heard.answer.status != 206:
+        return self.ask(x, as_it_is(question)) if esi is None else self._whole(x, question, esi)
+
+    async def _whole(self, x: Exchange, question: Request, esi: EsiRules) -> Heard:
+        heard = await self.ask(x, as_it_is(question))
+        if heard.answer.status != 206:
             return heard
         if wanted_by(esi, x.request.path, heard.answer.fields):
             await close(heard.answer.body)  # RFC 9110 §14.2: ranges may be ignored

@@ -129,7 +129,14 @@ class Front:
             request = ticket.watched(request)
         outcome, sent = Outcome("none"), Sent(CLIENT_GONE, whole=False)
         try:
-            answer = await self._respond(request, connection, reply, refusal)
+            stopped = self._stopped(request, reply, refusal)
+            answer: Answer | Sent
+            if stopped is not None:
+                answer = stopped
+            elif connection is not None and _wants_websocket(request):
+                answer = await self._upgrade(request, connection, reply)
+            else:
+                answer = await self._through(request, reply)
             if isinstance(answer, Sent):
                 sent, outcome = answer, Outcome("pass", "upgrade", site=answer.site)
                 return None
@@ -203,18 +210,15 @@ class Front:
             return too_large(self.gate.limits.body)
         return refusal
 
-    async def _respond(
-        self, request: Request, connection: Connection | None, reply: Writes, refusal: Refusal | None
-    ) -> Answer | Sent:
+    def _stopped(self, request: Request, reply: Writes, refusal: Refusal | None) -> Answer | None:
+        """What is answered without the pipeline."""
         if refusal is not None:
             return self._stop(refusal, reply)
         if request.path == HEALTH_PATH:
             return self._health()
         if request.path == "*":
             return Answer(204, Fields([("Date", self._date())]), b"", Outcome("none", "options"))
-        if connection is not None and _wants_websocket(request):
-            return await self._upgrade(request, connection, reply)
-        return await self._through(request, reply)
+        return None
 
     async def _through(self, request: Request, reply: Writes) -> Answer:
         """Into the pipeline, and out of it; a body that broke off on the way overrides its answer."""

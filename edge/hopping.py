@@ -61,6 +61,10 @@ class Hopping:
     identity: str
     outdated: Outdated = field(default_factory=Outdated)
 
+    def goes_straight(self, holder: int | None) -> bool:
+        """Whether there is nobody before the origin, whatever is asked for."""
+        return holder is None and not self.peers.fleet.peers
+
     async def ask(
         self, x: Exchange, request: Request, origin: Ask, holder: int | None = None
     ) -> Passed | None:

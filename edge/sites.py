@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from edge.config import Site
 from edge.policy.rules import SiteRules
+
+FOUND = 4_096  # hosts of which it is remembered whose they are
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +27,7 @@ class _Table:
     hosts: Mapping[str, Served]
     suffixes: Mapping[str, Served]  # ".shop.test" of "*.shop.test"
     rest: Served | None  # of "*"
+    found: dict[str, Served | None] = field(default_factory=dict)  # what hosts lately were
 
 
 class Sites:
@@ -75,6 +78,15 @@ class Sites:
     def find(self, host: str) -> Served | None:
         """Whose `host` it is: its own name first, then the longest wildcard, then `*`. A port is ignored."""
         table = self._table
+        if host in table.found:
+            return table.found[host]
+        if len(table.found) >= FOUND:
+            table.found.clear()
+        found = table.found[host] = self._sought(table, host)
+        return found
+
+    @staticmethod
+    def _sought(table: _Table, host: str) -> Served | None:
         served = table.hosts.get(host)
         if served is not None:
             return served

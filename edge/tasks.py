@@ -19,7 +19,7 @@ class Tasks:
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs `work`; what goes wrong in it is logged."""
-        task = asyncio.create_task(work)
+        task = asyncio.get_running_loop().create_task(work)
         self.running.add(task)
         task.add_done_callback(self._done)
 

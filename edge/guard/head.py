@@ -14,6 +14,7 @@ from edge.http.message import Fields
 # Narrower than RFC 3986's reg-name: no name in use has its other characters, and they end lists elsewhere.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 _ORDINARY = frozenset({"GET", "HEAD", "POST"})
 # Their answers are framed, or made, unlike others': an origin that reads `Head` as HEAD must not be asked.
 _FRAMED_OTHERWISE = frozenset({"CONNECT", "HEAD", "TRACE"})
@@ -29,6 +30,8 @@ class Target(NamedTuple):
 
 def framing(version: str, fields: Fields) -> Refusal | None:
     """Why the body's length can't be trusted, if it can't (RFC 9112 §6.1, §6.3)."""
+    if fields.names().isdisjoint(_FRAMING):
+        return None
     lengths = fields.all("content-length")
     if "transfer-encoding" in fields:
         coding = (fields.get("transfer-encoding") or "").strip(" \t").lower()

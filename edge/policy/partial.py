@@ -191,7 +191,7 @@ def _with_slice(request: Request, at: int, size: int) -> Request:
 
 def is_known(path: str, rules: SliceRules) -> bool:
     """Whether the site's rules say that what lies at `path` comes in slices."""
-    return bool(rules.known) and rules.known.fits(unquote(path))
+    return bool(rules.known.patterns) and rules.known.fits(unquote(path))
 
 
 def is_sliced(path: str, size: int, rules: SliceRules, max_object: int) -> bool:

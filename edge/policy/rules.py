@@ -47,7 +47,7 @@ class QueryRules:
     sort: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.drop) or self.keep is not None or self.sort
+        return bool(self.drop.patterns) or self.keep is not None or self.sort
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class KeyRules:
     @property
     def varies(self) -> bool:
         """Whether anything but the query counts."""
-        return bool(self.cookies) or bool(self.fields) or self.buckets or self.device
+        return bool(self.cookies.patterns or self.fields) or self.buckets or self.device
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +167,8 @@ class ClassRules:
     pages: PageRules | None = None
 
     def __bool__(self) -> bool:
-        told_apart = self.never_paths or self.never_query or self.files or self.bypass_cookies
-        return bool(told_apart) or self.pages is not None
+        paths = self.never_paths.patterns or self.never_query.patterns
+        return bool(paths or self.files or self.bypass_cookies.patterns) or self.pages is not None
 
 
 PAGES = Patterns(("text/html", "application/xhtml+xml"))

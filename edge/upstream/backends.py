@@ -51,6 +51,8 @@ class Group:
 
     def next(self, eligible: Callable[[Backend], bool], client: str) -> Backend | None:
         """Who is next for `client` among the eligible; None where nobody is."""
+        if len(self.backends) == 1:
+            return self.backends[0] if eligible(self.backends[0]) else None
         match self._balance:
             case "turns":
                 return self._turns.next(eligible)
@@ -78,6 +80,7 @@ class SiteBackends:
             )
             for prefix in {backend.prefix for backend in backends}
         }
+        self._all_in_one = self._groups.keys() == {"/"}
 
     def choose(
         self, path: str, now: float, tried: frozenset[Backend] = frozenset(), client: str = ""
@@ -91,7 +94,7 @@ class SiteBackends:
             path = normal_escapes(path)
         if self.commerce is not None and covers(self.commerce.prefix, path):
             return None if self.commerce in tried else self.commerce
-        prefix = longest(self._groups, path)
+        prefix = "/" if self._all_in_one else longest(self._groups, path)
         if prefix is None:
             return None
         for state in ("up", "ejected"):

@@ -304,7 +304,7 @@ def request_head(request: Request, authority: str) -> bytes:
     fields = request.fields
     stem, added = (fields.stem, fields.added) if isinstance(fields, Grown) else (fields, ())
     host, text, count = stem.derived(_written)
-    lines = [*added, *_framing(request.method, request.body, fields)]
+    lines = [*added, *_framing(request.method, request.body, stem)]
     if _ends_the_connection(request):
         lines.append(("Connection", "close"))
     more = "".join([f"{name}: {value}\r\n" for name, value in lines])
