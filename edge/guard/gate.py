@@ -63,18 +63,22 @@ class Gate:
 
     def admit(self, client: str, fields: Fields) -> Refusal | None:
         """Why a request of `client` goes no further, if it doesn't."""
-        if self._denied and client in self._denied:
-            return FORBIDDEN
-        if self._allowed and client not in self._allowed:
+        refusal = self._refused(client) if self.guarded else None
+        if refusal is not None:
+            return refusal
+        length = fields.get("content-length")
+        if length is not None and int(length) > self.limits.body:
+            return too_large(self.limits.body)
+        return None
+
+    def _refused(self, client: str) -> Refusal | None:
+        if client in self._denied or (self._allowed and client not in self._allowed):
             return FORBIDDEN
         if self._rate is not None:
             wait = self._rate.take(counted_as(client), self._monotonic())
             if wait:
                 seconds = max(1, math.ceil(wait))
                 return Refusal(429, "rate", f"too many requests; try again in {seconds} s", seconds)
-        length = fields.get("content-length")
-        if length is not None and int(length) > self.limits.body:
-            return too_large(self.limits.body)
         return None
 
 

@@ -52,12 +52,11 @@ def framing(version: str, fields: Fields) -> Refusal | None:
 
 def target(method: str, scheme: str, version: str, raw: str, fields: Fields) -> Target | Refusal:
     """Where the request goes (RFC 9112 §3.2, §3.3), or why that can't be told."""
-    hosts = fields.all("host")
-    if len(hosts) > 1 or (not hosts and version == "1.1"):
-        return _bad("exactly one Host field is needed")
-    authority = hosts[0] if hosts else ""
-    if _HOST.fullmatch(authority) is None:
-        return _bad("Host must be a host name or address, and a port")
+    authority = fields.derived(_authority)
+    if isinstance(authority, Refusal):
+        return authority
+    if not authority and version == "1.1" and "host" not in fields:
+        return _ONE_HOST
     if method not in _ORDINARY and method.upper() in _FRAMED_OTHERWISE:
         return Refusal(405, "method", f"{method} is not for this server", close=True)
     if "#" in raw:
@@ -72,6 +71,17 @@ def target(method: str, scheme: str, version: str, raw: str, fields: Fields) -> 
             authority, raw = absolute
     path, mark, query = raw.partition("?")
     return Target(_host(authority, scheme), path, query if mark else None)
+
+
+def _authority(fields: Fields) -> str | Refusal:
+    """What Host says, empty where there is none; or why that can't be."""
+    hosts = fields.all("host")
+    if len(hosts) > 1:
+        return _ONE_HOST
+    authority = hosts[0] if hosts else ""
+    if _HOST.fullmatch(authority) is None:
+        return _bad("Host must be a host name or address, and a port")
+    return authority
 
 
 def _absolute(raw: str) -> tuple[str, str] | None:
@@ -96,3 +106,6 @@ def _host(authority: str, scheme: str) -> str:
 
 def _bad(sentence: str) -> Refusal:
     return Refusal(400, "malformed", sentence, close=True)
+
+
+_ONE_HOST = _bad("exactly one Host field is needed")

@@ -155,10 +155,11 @@ class Connection(asyncio.Protocol):
         """
         assert self._transport is not None
         assert self.reusable
+        if self._parser is None or self._expects_no_body:  # one that lacks a body is in the middle of it
+            self._parser = httptools.HttpResponseParser(self)
         self._begin_exchange(expects_no_body=expects_no_body, on_interim=on_interim)
         self.exchanges += 1
         self._last = last
-        self._parser = httptools.HttpResponseParser(self)
         if body is None or isinstance(body, bytes):
             self._transport.write(head + body if body else head)
         else:
