@@ -83,8 +83,9 @@ class Deaf:
         """Nowhere."""
         return None, None
 
-    def missed(self, profile: Profile, line: bytes) -> None:
-        """Keeps nothing."""
+    def missed(self, profile: Profile, line: bytes) -> bool:
+        """Keeps nothing, answers nothing."""
+        return False
 
 
 def answer(request: Request) -> Answer:

@@ -168,6 +168,14 @@ def measured(names: list[str], rounds: int, seconds: int) -> Iterator[Row]:
         yield from latency(rounds, seconds)
 
 
+def write(file: Path, rows: list[dict[str, object]]) -> None:
+    """Writes `rows`, each with when and where it was measured; those that were not stay as they were."""
+    before = json.loads(file.read_text())["rows"] if file.exists() else []
+    measured = {row["name"] for row in rows}
+    kept = [row for row in before if row["name"] not in measured]
+    file.write_text(json.dumps({"bench": "speed", "rows": [*kept, *rows]}, indent=2) + "\n")
+
+
 def main() -> None:
     """Measures, prints the table, writes JSON."""
     known = [*(work.name for work in WORKS), LATENCY]
@@ -183,16 +191,13 @@ def main() -> None:
         rows.append(row)
         print(f"{row.title}: {row.ours:.1f} against {row.theirs:.1f} of {row.peer}", file=sys.stderr)
     show(rows, here)
-    document = {
-        "bench": "speed",
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": here,
-        "load": {"rounds": chosen.rounds, "seconds": chosen.seconds,
-                 "one_core_each": cores()[0] != cores()[1]},
-        "rows": [{**asdict(row), "met": row.met} for row in rows],
-    }  # fmt: skip
+    load = {"rounds": chosen.rounds, "seconds": chosen.seconds, "one_core_each": cores()[0] != cores()[1]}
+    when = datetime.now(UTC).isoformat(timespec="seconds")
     chosen.results.mkdir(parents=True, exist_ok=True)
-    (chosen.results / "speed.json").write_text(json.dumps(document, indent=2) + "\n")
+    write(
+        chosen.results / "speed.json",
+        [{**asdict(row), "met": row.met, "when": when, "machine": here, "load": load} for row in rows],
+    )
 
 
 if __name__ == "__main__":
