@@ -281,9 +281,10 @@ class Disk:
         self._done(revision, writing, struck=any(isinstance(job, Strike) for job in batch))
 
     def _make_room(self, revision: Revision, coming: int) -> None:
-        room, held = self.place.size, revision.totals.bytes
-        if held + coming > room:
-            revision.make_room(max(0, int(room * self.place.low) - coming), STEP * 8)
+        place = self.place
+        if revision.totals.bytes + coming > place.size:
+            goal = max(0, int(place.size * place.low) - coming)
+            revision.make_room(goal, STEP * 8, in_memory=not place.synced)
 
     def _done(self, revision: Revision, writing: Writing, *, struck: bool) -> None:
         if struck and self.place.synced:

@@ -19,9 +19,10 @@ from edge.store.memory import MemoryStore
 from edge.store.record import Clocks
 from edge.telemetry import Gauge
 
-# Of the node's memory, what its workers have at hand each for himself: up to half of it, where two of the
-# largest objects would not fit otherwise.
-FRONTS = 0.25
+# Of the node's memory, what its workers have at hand each for himself: an eighth, up to a quarter where the
+# largest object would not fit otherwise.
+FRONTS, MOST_FRONTS = 0.125, 0.25
+LOW = 0.99  # of the rest: memory is emptied bit by bit
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ def open_store(table: StoreTable, clock: Clock, crew: Crew | None = None) -> Sto
         return MemoryStore(table.memory, table.max_object)
     memory, shared = table.memory, crew is not None and crew.size > 1
     if crew is not None and shared:
-        memory = max(int(memory * FRONTS), min(2 * table.max_object * crew.size, memory // 2)) // crew.size
+        most = int(memory * MOST_FRONTS)
+        memory = max(int(memory * FRONTS), min(table.max_object * crew.size, most)) // crew.size
     if table.directory:
         directory = Path(table.directory)
         _check(directory)
@@ -49,9 +51,7 @@ def open_store(table: StoreTable, clock: Clock, crew: Crew | None = None) -> Sto
     else:
         assert crew is not None
         directory = crew.scratch
-        place = Place(
-            directory, table.memory - memory * crew.size, table.disk_low, synced=False, shared=shared
-        )
+        place = Place(directory, table.memory - memory * crew.size, LOW, synced=False, shared=shared)
     front = MemoryStore(memory, table.max_object)
     try:
         return LayeredStore(front, Disk(place, Clocks(clock.wall, clock.monotonic)))

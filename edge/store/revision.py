@@ -43,6 +43,7 @@ class Revision:
         self._uses = uses
         self.outcome = Outcome()
         self._evicting = False
+        self._in_memory = False
         self.stamps: dict[int, int] = {}  # of the records that were written
 
     def __enter__(self) -> Self:
@@ -213,8 +214,9 @@ class Revision:
         self._uses.set(id, 0)
         return turnover.enters(remembered=age is not None), id
 
-    def make_room(self, room: int, most: int) -> bool:
+    def make_room(self, room: int, most: int, *, in_memory: bool) -> bool:
         """Evict until no more than `room` bytes are held, `most` entries at most; whether that is so."""
+        self._in_memory = in_memory
         for _ in range(most):
             held = Held(self.totals.small, self.totals.main, room)
             if held.all <= room:
@@ -237,9 +239,10 @@ class Revision:
         data = self._read("places", raw)
         if data is None:
             return True
-        if turnover.turn(queue, uses) is Turn.STAY:
-            _, _, weight = PLACE.unpack(data)
-            self._uses.set(id, turnover.left(queue, uses))
+        _, _, weight = PLACE.unpack(data)
+        usual = self.totals.bytes / max(1, self.totals.entries)
+        if turnover.turn(uses, weight / usual if self._in_memory else 1.0) is Turn.STAY:
+            self._uses.set(id, turnover.left(queue, uses, in_memory=self._in_memory))
             again = self._next()
             self._write("main", NUMBER.pack(again), raw, append=True)
             self._write("places", raw, PLACE.pack(Queue.MAIN.value, again, weight))

@@ -2,6 +2,9 @@
 
 What comes waits in a small queue; what is used there goes on to the main one, what is not goes, and is
 remembered for a while by name alone. What comes again while it is remembered goes to the main queue at once.
+
+In memory, what is larger than usual must be used the more often: what keeps the most hits there is not what
+keeps the most bytes of them.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 SMALL = 0.1  # of the room, for what has yet to be used
-MOST_USES = 3  # what is counted of them
+MOST_USES = 15  # what is counted of them
+MOST_TURNS = 3  # that uses carry an entry through the main queue of a disk
 USED = 1  # uses that carry an entry from the small queue to the main one
 
 
@@ -54,16 +58,16 @@ def turns(held: Held) -> Queue:
     return Queue.MAIN
 
 
-def turn(queue: Queue, uses: int) -> Turn:
-    """What becomes of the oldest in `queue`, used so often since it came there."""
-    if queue is Queue.SMALL:
-        return Turn.STAY if uses >= USED else Turn.GO
-    return Turn.STAY if uses else Turn.GO
+def turn(uses: int, bulk: float = 1.0) -> Turn:
+    """What becomes of the oldest in a queue, used so often since it came; `bulk`: times the usual size."""
+    return Turn.STAY if uses >= max(USED, bulk) else Turn.GO
 
 
-def left(queue: Queue, uses: int) -> int:
+def left(queue: Queue, uses: int, *, in_memory: bool) -> int:
     """The uses that still count of one that stays."""
-    return 0 if queue is Queue.SMALL else uses - 1
+    if queue is Queue.SMALL:
+        return 0
+    return uses // 2 if in_memory else min(uses, MOST_TURNS) - 1
 
 
 def memory(entries: int) -> int:

@@ -17,8 +17,15 @@ class Hand:
     """One worker's process."""
 
     def __init__(
-        self, directory: Path, *, size: int = 64 * MIB, memory: int = 8 * MIB, synced: bool = False
+        self,
+        directory: Path,
+        *,
+        size: int = 64 * MIB,
+        memory: int = 8 * MIB,
+        synced: bool = False,
+        of: int | None = None,
     ) -> None:
+        """With `of` it is one of so many of a node that has `memory` in all; else it has that for itself."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.edge.store.worker"],
             stdin=subprocess.PIPE,
@@ -26,7 +33,7 @@ class Hand:
             text=True,
             cwd=Path(__file__).parents[3],
         )
-        self.say(directory=str(directory), size=size, memory=memory, synced=synced)
+        self.say(directory=str(directory), size=size, memory=memory, synced=synced, of=of)
         assert self.hear() == "ready"
 
     def say(self, **told: Any) -> None:

@@ -12,11 +12,15 @@ from typing import Any
 
 from edge.policy.entry import Entry
 from edge.purge import Keys, Mark, Prefix, Site, Tag
+from edge.storage import StoreTable
 from edge.store.content import Stored
+from edge.store.contract import Store
 from edge.store.disk import Disk, Place
 from edge.store.layered import LayeredStore
 from edge.store.memory import MemoryStore
+from edge.store.opening import Crew, open_store
 from edge.store.record import Clocks
+from edge.wiring import SystemClock
 from tests.edge.store.filling import filled, key_at
 
 KINDS = {"prefix": Prefix, "tag": Tag, "site": Site}
@@ -32,6 +36,12 @@ def mark_of(told: dict[str, Any]) -> Mark:
 class Worker:
     def __init__(self, told: dict[str, Any]) -> None:
         clocks = Clocks(time.time, time.monotonic)
+        self.store: Store
+        if told["of"] is not None:
+            table = StoreTable(memory=told["memory"], max_object=2**20)
+            crew = Crew(told["of"], Path(told["directory"])) if told["of"] > 1 else None
+            self.store = open_store(table, SystemClock(), crew)
+            return
         place = Place(Path(told["directory"]), told["size"], synced=told["synced"], shared=True)
         self.store = LayeredStore(MemoryStore(told["memory"], 2**20), Disk(place, clocks))
 
@@ -40,7 +50,7 @@ class Worker:
             case "put":
                 self.store.put(self.entry(told))
                 if told.get("settle", True):
-                    self.store.disk.settle()
+                    self.settle()
                 return None
             case "get":
                 return await self.get(told["path"])
@@ -51,14 +61,15 @@ class Worker:
             case "drop":
                 for entry in self.store.get(key_at(told["path"])):
                     self.store.drop(entry)
-                self.store.disk.settle()
+                self.settle()
                 return None
             case "replay":
-                return await self.replay(told["paths"], told["size"])
+                return await self.replay(list(zip(told["paths"], told["sizes"], strict=True)))
             case "limit":
                 resource.setrlimit(resource.RLIMIT_FSIZE, (told["size"], resource.RLIM_INFINITY))
                 return None
             case "figures":
+                assert isinstance(self.store, LayeredStore)
                 totals = self.store.disk.totals()
                 return {
                     "bytes": totals.bytes,
@@ -87,17 +98,22 @@ class Worker:
             return [body[0], entry.freshness.ttl(time.monotonic())]
         return None
 
-    async def replay(self, paths: list[str], size: int) -> int:
-        """Ask for `paths`, filling what is not there; how many were."""
+    async def replay(self, asked: list[tuple[str, int]]) -> int:
+        """Ask for paths, filling what is not there with so many bytes; how many were there."""
         hits = 0
-        for path in paths:
+        for path, size in asked:
             if await self.get(path) is not None:
                 hits += 1
             else:
                 self.store.put(filled(path, b"x" * size, (), self.store.number))
             await asyncio.sleep(0)
-        self.store.disk.settle()
+        self.settle()
         return hits
+
+    def settle(self) -> None:
+        """Wait until what was put is where it is to be."""
+        if isinstance(self.store, LayeredStore):
+            self.store.disk.settle()
 
 
 async def main() -> None:
