@@ -12,10 +12,11 @@ from sqlalchemy import delete, insert, select, update
 from control.audit import Audit
 from control.authority import Authority, utc
 from control.db.database import Database, Statements
-from control.db.tables import certificates, sites
+from control.db.tables import certificates, nodes, sites
 from control.journal import Journal
 from edge.config import Site
 from edge.document.packs import embedded
+from edge.neighbours import pop_of
 from edge.problems import Problem, Refused, problems_of
 
 
@@ -56,6 +57,7 @@ class Sites:
             await connection.lock("sites")
             if await _document(connection, site.name) is not None:
                 raise Exists(f"name: a site called {site.name} is there already")
+            await _check_shield(connection, site)
             await self._put(connection, site, document, new=True)
             await self._audit.note(connection, "site.add", site.name, after=document)
         self._journal.tell()
@@ -72,6 +74,8 @@ class Sites:
             before = await _document(connection, name)
             if before is None:
                 raise Missing(name)
+            if before.get("shield") != site.shield:  # one whose nodes have left stays until another is named
+                await _check_shield(connection, site)
             await self._put(connection, site, document, new=False)
             await self._audit.note(connection, "site.change", name, before=before, after=document)
         self._journal.tell()
@@ -161,6 +165,17 @@ def parse_site(document: dict[str, Any]) -> Site:
 async def _document(connection: Statements, name: str) -> dict[str, Any] | None:
     row = (await connection.execute(select(sites.c.document).where(sites.c.name == name))).first()
     return None if row is None else row.document
+
+
+async def _check_shield(connection: Statements, site: Site) -> None:
+    """Raises Refused where the site's shield is a PoP to which no node belongs."""
+    if site.shield is None:
+        return
+    places = (await connection.execute(select(nodes.c.place).where(nodes.c.role == "edge"))).scalars()
+    pops = sorted({pop_of(place) for place in places})
+    if site.shield not in pops:
+        known = f"a PoP of the fleet: {', '.join(pops)}" if pops else "none, since the fleet has no edge yet"
+        raise Refused([Problem("shield", repr(site.shield), known)])
 
 
 async def _check_hosts(connection: Statements, site: Site) -> None:

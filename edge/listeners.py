@@ -133,6 +133,7 @@ class Listeners:
         self._open: dict[Wanted, _Open] = {}
         self._left: list[Listener] = []
         self._given: dict[Wanted, socket.socket] = {}
+        self._stands_in: dict[int, list[asyncio.Server]] = {}
 
     def give(self, wanted: Wanted, bound: socket.socket) -> None:
         """`bound` is what to listen on where `wanted` is wanted, in place of a socket of our own."""
@@ -143,6 +144,20 @@ class Listeners:
         for bound in self._given.values():
             bound.close()
         self._given.clear()
+
+    async def stand_in(self, absent: int, wanted: Wanted, bound: socket.socket) -> None:
+        """Answers at `bound`, too, as at `wanted`: it is that of worker `absent`, who is away."""
+        opened = self._open.get(wanted)
+        if opened is None:
+            bound.close()
+            return
+        server = await self._serving(opened.listener, wanted, bound)
+        self._stands_in.setdefault(absent, []).append(server)
+
+    def step_back(self, absent: int) -> None:
+        """Worker `absent` is there again. Connections that came by its socket stay."""
+        for server in self._stands_in.pop(absent, ()):
+            server.close()
 
     async def listen(self, wanted: Iterable[Wanted]) -> None:
         """Listens on exactly `wanted` from now on. Raises AddressTaken, having changed nothing."""
@@ -193,6 +208,8 @@ class Listeners:
         """
         for opened in self._open.values():
             opened.server.close()
+        for absent in tuple(self._stands_in):
+            self.step_back(absent)
         if not await self._quiet(under_way, seconds):
             last_words()
             await self._quiet(under_way, PARTING)
@@ -223,10 +240,7 @@ class Listeners:
         patience = self._handshake if wanted.secure else None
         given = self._given.pop(wanted, None)
         if given is not None:
-            server = await loop.create_server(
-                listener, sock=given, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=patience
-            )
-            return _Open(server, listener)
+            return _Open(await self._serving(listener, wanted, given), listener)
         try:
             server = await loop.create_server(
                 listener,
@@ -240,6 +254,15 @@ class Listeners:
             flag = "listen_tls" if wanted.secure else "--listen"
             raise AddressTaken(cannot_listen(wanted.address, error, flag)) from error
         return _Open(server, listener)
+
+    async def _serving(self, listener: Listener, wanted: Wanted, bound: socket.socket) -> asyncio.Server:
+        return await asyncio.get_running_loop().create_server(
+            listener,
+            sock=bound,
+            backlog=BACKLOG,
+            ssl=self._tls if wanted.secure else None,
+            ssl_handshake_timeout=self._handshake if wanted.secure else None,
+        )
 
 
 def cannot_listen(address: Address, error: OSError, flag: str) -> str:

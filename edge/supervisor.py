@@ -37,6 +37,8 @@ from edge.workers.orders import (
     LogTurn,
     Open,
     Prepare,
+    StandIn,
+    StepBack,
     Strike,
 )
 from edge.workers.rooms import own_directory
@@ -88,11 +90,13 @@ class Supervisor:
     tasks: Tasks
     log_turn: int
     places: set[Place] = field(default_factory=set)
+    absent: dict[int, Member | None] = field(default_factory=dict)  # places that nobody has; who stands in
     admin: Address | None = None  # once it listens
 
     async def start(self) -> None:
         """Returns once every place has been taken, or tried."""
         tried = [asyncio.Event() for _ in range(self.seat.count)]
+        self.absent |= dict.fromkeys(range(self.seat.count))
         for index, event in enumerate(tried):
             self.tasks.start(self._keep(index, event))
         for event in tried:
@@ -116,6 +120,9 @@ class Supervisor:
                     member.end(f"did not take the configuration ({told})")
             self.config = config
             self.sockets.keep(wanted(config))
+            for index in self.absent:
+                self._step_back(index)
+            self._stand_in()
 
     def addresses(self) -> list[tuple[str, Address]]:
         """Scheme and address of each listener, a port that was 0 as the one it became."""
@@ -155,6 +162,8 @@ class Supervisor:
             if self.crew.draining.is_set():
                 return
             self.crew.restarts += 1
+            self.absent[index] = None
+            self._stand_in()
             lived = time.monotonic() - began
             pause = 0.0 if lived > LIVED else min(LONGEST_PAUSE, max(FIRST_PAUSE, pause * 2))
             await asyncio.sleep(pause)
@@ -222,6 +231,9 @@ class Supervisor:
                 place.member = Member(place.index, line, place.end)
                 self.crew.members.append(place.member)
                 await self._obeyed(place, Open(), CHANGING)
+                self._step_back(place.index)
+                del self.absent[place.index]
+                self._stand_in()
             except (ValueError, TimeoutError, Closed) as error:
                 if not self.crew.draining.is_set():
                     place.end(f"could not begin ({error or 'no answer in time'})")
@@ -229,6 +241,20 @@ class Supervisor:
                     self.crew.leave(place.member)
                 return
         log.info("worker %d (process %d) answers", place.index, place.process.pid)
+
+    def _stand_in(self) -> None:
+        """Has another worker answer who came to a place that nobody has."""
+        there = [member for member in self.crew.members if member.index not in self.absent]
+        for index, member in self.absent.items():
+            if there and member not in there:
+                self.absent[index] = chosen = there[index % len(there)]
+                for each, bound in self.sockets.of(index).items():
+                    chosen.line.tell(StandIn(index, each), bound.fileno())
+
+    def _step_back(self, index: int) -> None:
+        member, self.absent[index] = self.absent.get(index), None
+        if member is not None:
+            member.line.tell(StepBack(index))
 
     async def _obeyed(self, place: Place, order: object, seconds: float) -> None:
         reply = place.line.call(order)

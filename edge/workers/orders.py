@@ -120,6 +120,21 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
+class StandIn:
+    """Answer at the listening socket that goes along, too: that of worker `absent`, who is away."""
+
+    absent: int
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class StepBack:
+    """Worker `absent` is there again."""
+
+    absent: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogTurn:
     """The file whose lock says whose turn it is to write to the access log, which goes along."""
 

@@ -45,6 +45,8 @@ from edge.workers.orders import (
     Ping,
     Pong,
     Prepare,
+    StandIn,
+    StepBack,
     Strike,
 )
 from geo.lookup import open_database
@@ -55,7 +57,7 @@ SILENCE = 3.0  # seconds without a word of the supervisor, after which this work
 
 Order = (
     Begin | Open | Apply | Load | Prepare | Commit | Abandon | Strike | Ask | Collect | Ping
-    | Listening | LogTurn | Judged | Drain
+    | Listening | StandIn | StepBack | LogTurn | Judged | Drain
 )  # fmt: skip
 
 
@@ -115,6 +117,11 @@ class Worker:
             case Listening():
                 assert file is not None
                 edge.listeners.give(order.wanted, socket.socket(fileno=file))
+            case StandIn():
+                assert file is not None
+                await edge.listeners.stand_in(order.absent, order.wanted, socket.socket(fileno=file))
+            case StepBack():
+                edge.listeners.step_back(order.absent)
             case Open():
                 await edge.listeners.listen(wanted(edge.config))
             case Apply():

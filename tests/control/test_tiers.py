@@ -33,7 +33,8 @@ async def two_places(control: Control, directory: Path, origin_url: str) -> Asyn
         "origins": [{"url": origin_url}],
         "shield": "frankfurt-am-main",
     }
-    assert (await control.ask("POST", "/sites", site))[0] == 201
+    status, problem = await control.ask("POST", "/sites", site)
+    assert (status, problem["errors"][0]["field"]) == (422, "shield")
     port = await wires.free_port()
     async with contextlib.AsyncExitStack() as stack:
         nodes = {}
@@ -52,6 +53,15 @@ async def two_places(control: Control, directory: Path, origin_url: str) -> Asyn
                 "tiers": {"listen": f"{address}:{port}", "connect": 30.0, "patience": 30.0},
             }
             nodes[name] = Edge(await stack.enter_async_context(running(parse_edge(document))))
+        status, problem = await control.ask("POST", "/sites", site | {"shield": "atlantis"})
+        assert status == 422
+        refused = {
+            "field": "shield",
+            "got": "'atlantis'",
+            "expected": "a PoP of the fleet: frankfurt-am-main, jakarta",
+        }
+        assert problem["errors"] == [refused]
+        assert (await control.ask("POST", "/sites", site))[0] == 201
         for edge in nodes.values():
             await wires.eventually(lambda edge=edge: _knows(edge), 20)  # type: ignore[misc]
         yield nodes
@@ -59,7 +69,8 @@ async def two_places(control: Control, directory: Path, origin_url: str) -> Asyn
 
 def _knows(edge: Edge) -> bool:
     peers = edge.running.vicinity.peers
-    return edge.running.ready() and peers is not None and len(peers.fleet.peers) == 1
+    there = edge.running.ready() and edge.running.node.sites.named("shop") is not None
+    return there and peers is not None and len(peers.fleet.peers) == 1
 
 
 async def get(edge: Edge, host: str, path: str) -> wires.Reply:
@@ -102,6 +113,9 @@ async def test_a_fleet_under_control_asks_by_way_of_its_shield(tmp_path: Path) -
         assert peers is not None
         await wires.eventually(lambda: not peers.fleet.peers, 20)
         assert (await get(nodes["jakarta-1"], "127.0.0.1", "/p/2")).body == b"v1"
+        _, site = await control.ask("GET", "/sites/shop")
+        assert (await control.ask("PUT", "/sites/shop", site))[0] == 200
+        assert (await control.ask("PUT", "/sites/shop", site | {"shield": "paris"}))[0] == 422
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,23 @@ async def test_who_is_killed_takes_only_its_own_connections_along(node: Crew) ->
     assert metrics["tepi_edge_worker_restarts_total"] == 1
 
 
+async def test_who_dies_again_and_again_keeps_nobody_waiting(node: Crew) -> None:
+    async with node.one_each(WORKERS):
+        pass
+    for _ in range(4):
+        before = len(node.pids())
+        os.kill(node.pids()[-1], signal.SIGKILL)
+        await eventually(lambda before=before: len(node.pids()) == before + 1, 60)
+    before = len(node.pids())
+    os.kill(node.pids()[-1], signal.SIGKILL)  # the next one comes after a pause of seconds
+    replies = await asyncio.gather(*(node.get(f"/fresh/{n}") for n in range(30)))
+    assert {reply.status for reply in replies} == {200}
+    assert len(node.pids()) == before
+    await eventually(lambda: len(node.pids()) == before + 1, 60)
+    async with node.one_each(WORKERS):  # who stood in has stepped back
+        pass
+
+
 async def test_who_does_not_acknowledge_is_replaced_and_the_purge_goes_on(node: Crew, shop: Shop) -> None:
     shop.version = "stale"
     async with node.one_each(WORKERS) as visits:
