@@ -1,6 +1,6 @@
 """What do several workers cost a hit and a miss, beside one?
 
-Real nodes on one core, origin and visitors on the other; CPU time of all the node's processes, supervisor included.
+Real nodes on one core, origin and visitors on the other; CPU time of all processes of a node together.
 """
 
 from __future__ import annotations
@@ -46,13 +46,17 @@ async def _node(workers: int, url: str) -> AsyncIterator[tuple[int, int]]:
             f'log = {{ access = "off" }}\n[[sites]]\nname = "shop"\nhosts = ["*"]\n'
             f'origins = [{{ url = "{url}" }}]\n'
         )
-        command = [sys.executable, "-m", "control.cli", "edge", "--config", str(file)]
-        process = subprocess.Popen(pinned(cores()[0], command), stderr=subprocess.DEVNULL)
+        process = _started(file)
         try:
             yield port, process.pid
         finally:
             process.terminate()
             process.wait(GRACE)
+
+
+def _started(file: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "control.cli", "edge", "--config", str(file)]
+    return subprocess.Popen(pinned(cores()[0], command), stderr=subprocess.DEVNULL)
 
 
 async def _ask(wire: Wire, path: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import random
 import secrets
 from pathlib import Path
 from zlib import crc32
@@ -21,7 +22,7 @@ STRUCK = 0  # the bucket of purges, which concern any key
 class Generations:
     """The table in `file`. Raises OSError."""
 
-    __slots__ = ("_map", "table")
+    __slots__ = ("_drawn", "_map", "table")
 
     def __init__(self, file: Path) -> None:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -31,14 +32,15 @@ class Generations:
         finally:
             os.close(descriptor)
         self.table = memoryview(self._map).cast("Q")
+        self._drawn = random.Random(secrets.token_bytes(16)).getrandbits  # noqa: S311  # no secret is made of it
 
     def bump(self, bucket: int) -> None:
         """What was made under the value that `bucket` has is void."""
-        self.table[bucket] = secrets.randbits(62) + 1 << 1
+        self.table[bucket] = self._drawn(62) + 1 << 1
 
     def announce(self, bucket: int) -> None:
         """The same, and what is stored is not what holds before the next `bump`."""
-        self.table[bucket] = secrets.randbits(62) << 1 | 1
+        self.table[bucket] = self._drawn(62) << 1 | 1
 
     def is_announced(self, bucket: int) -> bool:
         """Whether what is stored is about to change."""

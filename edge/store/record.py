@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -105,6 +106,10 @@ class Clocks:
         return self.wall() - self.monotonic()
 
 
+_DIRECTIVES = attrgetter(*(field.name for field in fields(ResponseDirectives)))
+_FRESHNESS = attrgetter(*(field.name for field in fields(Freshness)))
+
+
 def record_of(entry: Entry, bodies: Bodies, clocks: Clocks) -> Record:
     """`entry`, whose bodies lie as `bodies` says."""
     fresh, ahead = entry.freshness, clocks.ahead
@@ -115,8 +120,8 @@ def record_of(entry: Entry, bodies: Bodies, clocks: Clocks) -> Record:
         entry.status,
         entry.fields.lines,
         entry.selection,
-        _values(entry.directives),
-        _values(replace(fresh, heard=fresh.heard + ahead, expired=expired)),
+        _DIRECTIVES(entry.directives),
+        _FRESHNESS(replace(fresh, heard=fresh.heard + ahead, expired=expired)),
         None if entry.etag is None else (entry.etag.tag, entry.etag.weak),
         entry.last_modified,
         entry.date,
