@@ -25,7 +25,7 @@ from origin.checkout.sessions import Sessions
 from origin.checkout.settings import CheckoutSettings
 from origin.checkout.states import PAYABLE
 from origin.checkout.tables import payments, refunds, sessions
-from origin.contract import Answer, Attempt, Host, Money, Statements, Visitor
+from origin.contract import Answer, Attempt, Host, Money, Statements, Verdict, Visitor
 
 log = logging.getLogger("tepi.checkout")
 
@@ -162,25 +162,38 @@ class Payments:
                     raise Problem(409, "state", f"the session is {session.state}, expected open or failed")
                 if session.until <= self._host.now():
                     raise Problem(409, "state", "the session's time is over")
-                challenge = await self._assessed(connection, session, payment, visitor)
-                await connection.execute(insert(payments).values(**_values(payment)))
-                now = self._host.now()
-                await self._sessions.write(
-                    connection, replace(session, state="pending", payment=payment.id, changed_at=now)
-                )
-                if request is not None:
-                    await self._sessions.answered.record(connection, *request, 0, {})
+                verdict = await self._assessed(connection, session, payment, visitor)
+                blocked = verdict is not None and verdict.action == "block"
+                if not blocked:  # of a blocked attempt nothing but the verdict is kept
+                    await self._begin(connection, session, payment, request)
         except IntegrityError:
             raise in_flight() from None
-        return challenge
+        if blocked:
+            raise Blocked
+        return verdict is not None and verdict.challenge
+
+    async def _begin(
+        self,
+        connection: Statements,
+        session: Session,
+        payment: Payment,
+        request: tuple[str, str, str] | None,
+    ) -> None:
+        await connection.execute(insert(payments).values(**_values(payment)))
+        now = self._host.now()
+        await self._sessions.write(
+            connection, replace(session, state="pending", payment=payment.id, changed_at=now)
+        )
+        if request is not None:
+            await self._sessions.answered.record(connection, *request, 0, {})
 
     async def _assessed(
         self, connection: Statements, session: Session, payment: Payment, visitor: Visitor
-    ) -> bool:
+    ) -> Verdict | None:
         try:
             risk = self._host.use("risk")
         except LookupError:
-            return False
+            return None
         document = session.document
         attempt = Attempt(
             order=session.id,
@@ -193,10 +206,8 @@ class Payments:
             billing_country=(document.get("billing_address") or {}).get("country", ""),
             session_started=session.created_at,
         )
-        verdict = await risk.assess(connection, attempt)
-        if verdict.action == "block":
-            raise Blocked
-        return bool(verdict.challenge)
+        verdict: Verdict = await risk.assess(connection, attempt)
+        return verdict
 
     async def ask(self, session: Session, payment: Payment, *, challenge: bool = False) -> Session:
         """Has the provider begin, or begin again with the same key. Raises what providers do."""
