@@ -17,7 +17,8 @@ from origin.app import Wiring
 from origin.ledger.plugin import LedgerPlugin
 from origin.risk.plugin import RiskPlugin
 from origin.speaker import SIGNATURE, USER
-from tests.control.dashboard.looking import Member, logged_in
+from tests.control.dashboard.looking import Member, browsing, logged_in
+from tests.control.dashboard.test_browser import DESK, PHONE, judged, looking
 from tests.control.planes import Control, controlling
 from tests.origin.ledger.books import Books, paid, sale
 from tests.origin.risk.desks import Desks, attempt
@@ -117,6 +118,25 @@ async def test_no_path_leads_to_what_else_the_listener_has(house: House, path: s
     async with house.member.session.get(URL(house.control.api + path, encoded=True)) as answer:
         assert answer.status == 404
         assert "tepi_origin_requests" not in await answer.text()
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "id-ID"])
+async def test_axe_finds_nothing_and_a_review_is_answered_in_a_browser(house: House, locale: str) -> None:
+    await house.books.post("payment:1", sale(111_000), paid("1"))
+    await house.desks.assess(attempt("1042", card_country="US", shipping_country="SG"))
+    async with browsing() as browser:
+        for size in (DESK, PHONE):
+            async with looking(browser, house.control, size, locale=locale) as tab:
+                for path in ("/plugins/ledger", "/plugins/ledger?by=provider,method", "/plugins/risk"):
+                    await tab.goto(house.control.api + path)
+                    assert await judged(tab) == [], path
+                    width = await tab.evaluate("document.documentElement.scrollWidth")
+                    assert width <= size[0], "the page is as wide as the screen"
+        async with looking(browser, house.control, locale=locale) as tab:
+            await tab.goto(house.control.api + "/plugins/risk")
+            await tab.locator("button[name=approved][value=yes]").click()
+            await tab.wait_for_url("**/plugins/risk")
+            assert await house.desks.desk.waiting() == []
 
 
 async def test_strangers_see_nothing_and_names_cannot_be_forged(house: House) -> None:
