@@ -73,6 +73,7 @@ class Checkout(PluginDefaults):
         self._news = News(host, self.accounts, self.payments)
         self._shelf = Shelf(host, self.sessions)
         self._watch = Watch(host, self.sessions, self.accounts, self.payments)
+        await self._watch.resume()
         self._api = Api(host, self.sessions, self.payments, self.accounts)
         pages = Pages(host.prefix, self.accounts.pages(), settings.shipping)
         self._visit = Visit(host, self.sessions, self.payments, self.accounts, pages)

@@ -46,6 +46,15 @@ class Watch:
                 if session.state in EXPIRES and (payment is None or payment.state not in ("open", "pending")):
                     await self._sessions.end(connection, session, "expired", "order.expired")
 
+    async def resume(self) -> None:
+        """At the start: whoever was being asked when an earlier process ended is asked again at once."""
+        async with self._host.write() as connection:
+            await connection.execute(
+                update(payments)
+                .where(payments.c.state == "open", payments.c.reference.is_(None))
+                .values(next_at=self._host.now())
+            )
+
     async def ask_after(self) -> None:
         """Asks providers after payments that they have not told of for a while."""
         for payment in await self._quiet():
