@@ -2,7 +2,8 @@
 
 Ratios within one run: the server's processes on one core, the load on another, CPU time per request, medians
 of interleaved rounds, access log and metrics on at all. `latency` is the odd row: p99 of hits at 60 % of what
-each server can do, timed from the moment that a request was due. What falls short stays in the table.
+each server can do, timed from the moment that a request was due. `memory` counts bytes an entry beyond its
+own. What falls short stays in the table.
 
     python -m bench speed [ROW ...] [--rounds N] [--seconds S]
 """
@@ -27,6 +28,7 @@ from rich.table import Table
 
 from bench.load import machine
 from bench.load.contest import BROWSER, PATH, Contender, run, start
+from bench.load.footprint import OWN, of_servers
 from bench.load.processes import cores, pinned
 from bench.load.servers import Asked, interpreted, nginx, on_disk, origin, tepi, varnish
 from bench.load.warm import warm
@@ -34,6 +36,9 @@ from bench.load.works import HIT, WORKS, Work
 
 RESULTS = Path(__file__).parent / "results"
 LATENCY = "latency"
+MEMORY = "memory"
+FIRST, MORE = 35_000, 40_000  # entries until a server is weighed, and until it is again
+MOST_MEMORY = 0.5  # times the peer's
 SHARE = 0.6  # of saturation
 KEPT = 0.95  # of the rate; where less comes, server or load had not the core to itself
 MOST_LATENCY = 1.2  # times the peer's
@@ -123,6 +128,16 @@ def latency(rounds: int, seconds: int) -> Iterator[Row]:
             )  # fmt: skip
 
 
+def memory() -> Iterator[Row]:
+    """What memory an entry takes."""
+    ours, *peers = of_servers((tepi, varnish), FIRST, MORE)
+    for peer in peers:
+        yield Row(
+            MEMORY, f"memory an entry, beyond its {OWN} bytes", "bytes", f"{peer.of} {peer.version}",
+            ours.taken, peer.taken, ours.taken / peer.taken, MOST_MEMORY, at_most=True,
+        )  # fmt: skip
+
+
 def _paced(contender: Contender, rate: float, seconds: int) -> dict[str, float]:
     fields = json.dumps({**BROWSER, "Cookie": "_ga=GA1.1.1000000007.1764000000; currency=IDR"})
     command = [
@@ -166,6 +181,8 @@ def measured(names: list[str], rounds: int, seconds: int) -> Iterator[Row]:
             yield from compare(work, rounds, seconds)
     if LATENCY in names:
         yield from latency(rounds, seconds)
+    if MEMORY in names:
+        yield from memory()
 
 
 def write(file: Path, rows: list[dict[str, object]]) -> None:
@@ -178,7 +195,7 @@ def write(file: Path, rows: list[dict[str, object]]) -> None:
 
 def main() -> None:
     """Measures, prints the table, writes JSON."""
-    known = [*(work.name for work in WORKS), LATENCY]
+    known = [*(work.name for work in WORKS), LATENCY, MEMORY]
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("rows", nargs="*", choices=[*known, []], help="Which rows; all without any.")
     options.add_argument("--rounds", type=int, default=5, help="Rounds a server.")

@@ -1,0 +1,1 @@
+"""What holds Tepi to its word. It is a package, for dependencies bring a `tests` of their own."""
