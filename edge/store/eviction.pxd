@@ -1,6 +1,11 @@
 # The types with which edge/store/eviction.py is compiled. `used` and `period` stay objects: the lane compares them.
 
+cimport cython
+
 from edge.store.ranking cimport Ranking, Remembered
+
+
+cdef long long _SPREAD
 
 
 cdef class Heat:
@@ -51,6 +56,7 @@ cdef class Places:
     cdef long long _tick
     cdef long long _came
 
+    @cython.locals(part=cython.longlong, chosen=cython.longlong, known=cython.longlong)
     cpdef add(self, Slot slot)
     cpdef remove(self, Slot slot)
     cpdef Slot victim(self)

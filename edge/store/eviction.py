@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from edge.store.packing import Body, Shape
     from edge.store.parts import Piece
 
+_SPREAD = 0x9E3779B1  # has pieces of one body differ in all bits of their names
+
 
 class Copy(Protocol):
     """Something made of an entry that holds its bytes; `weight` are those that it takes itself."""
@@ -202,8 +204,11 @@ class Places:
             self._came -= self._tick
             self._heat.tick()
         entry, piece, slots = slot.entry, slot.piece, self._slots
+        part = 0 if piece is None else piece.first + 1
         selection = getattr(entry, "selection", ())
-        slot.name = hash((slot.key, selection, None if piece is None else piece.first)) & 0xFFFFFFFF
+        chosen = hash(selection) if selection else 0
+        known = hash(slot.key)
+        slot.name = (known ^ chosen ^ part * _SPREAD) & 0xFFFFFFFF
         slot.place = self._ranking.enter(slot.size, self._remembered.take(slot.name) + 1)
         slots.append(slot)
         self._remembered.fit(len(slots))

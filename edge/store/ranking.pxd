@@ -2,9 +2,9 @@
 
 cimport cython
 
-cdef int ROWS, COLUMNS, DRAWN, KEPT, LESSON, FIRST_LESSON, WAYS, REMEMBERED, _MOST, _OLDEST, _SETS
+cdef int ROWS, COLUMNS, DRAWN, KEPT, LESSON, FIRST_LESSON, USES, WAYS, REMEMBERED, _MOST, _OLDEST, _SETS, _AGE, _SIZE, _BYTE
 cdef unsigned long long _WORD
-cdef double DOUBT, FORGETTING, _ALL
+cdef double DOUBT, FORGETTING, NEAR, FAR, ABOVE, _ALL
 
 cpdef int steps(long long number)
 
@@ -15,14 +15,16 @@ cdef class Ranking:
     cdef unsigned int _chance
     cdef Py_ssize_t _room
     cdef Py_ssize_t _turns
-    cdef unsigned char[::1] _uses
-    cdef unsigned char[::1] _sizes
+    cdef Py_ssize_t _used
     cdef unsigned char[::1] _row
     cdef unsigned char[::1] _column
-    cdef long long[::1] _seen
+    cdef long long[::1] _items
     cdef long long[::1] _least
     cdef double[::1] _again
     cdef double[::1] _stood
+    cdef double[::1] _again_about
+    cdef double[::1] _stood_about
+    cdef double[::1] _beside
     cdef double[::1] _expected
     cdef double[::1] _worth
     cdef double[::1] _by_size
@@ -33,22 +35,23 @@ cdef class Ranking:
 
     cpdef int uses(self, Py_ssize_t number)
 
+    @cython.locals(item=cython.longlong)
     cpdef void resize(self, Py_ssize_t number, long long size)
 
     @cython.locals(last=Py_ssize_t)
     cpdef Py_ssize_t leave(self, Py_ssize_t number)
 
-    @cython.locals(uses=int)
+    @cython.locals(item=cython.longlong)
     cpdef void use(self, Py_ssize_t number)
 
     @cython.locals(
-        count=Py_ssize_t, number=Py_ssize_t, place=int, lowest=int, draw=int, cell=Py_ssize_t, bar=double, worth=double,
+        count=Py_ssize_t, number=Py_ssize_t, item=cython.longlong, place=int, lowest=int, draw=int, cell=Py_ssize_t, bar=double, worth=double,
         chance=cython.uint,
     )
     cpdef Py_ssize_t victim(self)
 
     @cython.locals(ticks=cython.longlong, column=int)
-    cdef Py_ssize_t _cell(self, Py_ssize_t number)
+    cdef Py_ssize_t _cell(self, long long item)
 
     @cython.locals(where=int, place=int)
     cdef double _keep(self, Py_ssize_t number, double worth)
@@ -58,6 +61,9 @@ cdef class Ranking:
 
     @cython.locals(cell=int, total=double, rate=double, found=double)
     cdef void _learn(self)
+
+    @cython.locals(cell=int, column=int, found=double)
+    cdef void _spread(self, double[::1] counts, double[::1] about)
 
 
 cdef class Remembered:

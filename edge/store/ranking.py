@@ -4,11 +4,11 @@
 An item has a number from 0 on, and of it are known its size, how often it was used, and when last, in ticks
 of the store's turnover. The more often and the later it was used, the sooner it is expected again; how much
 sooner is learned: per row (times used) and column (ticks since) it is counted how many were asked for again,
-against how many stood there. What is expected again soonest per byte to the power of `PULL` is worth most.
-The least worthy of a few drawn by lot goes; the next least are looked at again, at the next turn. What went
-is remembered for a while, as a number without a name, so that what comes back is not taken for new. This
-forgives what SIEVE, S3-FIFO and LRU each fall for, because none of their rules is fixed here:
-docs/eviction.md has the figures.
+against how many stood there; a cell learns from its neighbours too. What is expected again soonest per byte
+to the power of `PULL` is worth most. The least worthy of a few drawn by lot goes; the next least are looked
+at again, at the next turn. What went is remembered for a while, as a number without a name, so that what
+comes back is not taken for new. This forgives what SIEVE, S3-FIFO and LRU each fall for, because none of
+their rules is fixed here: docs/eviction.md has the figures.
 
 This is Python that Cython compiles as it stands, with the types of ranking.pxd.
 """
@@ -16,6 +16,7 @@ This is Python that Cython compiles as it stands, with the types of ranking.pxd.
 from __future__ import annotations
 
 from array import array
+from typing import TypeAlias
 
 import cython
 
@@ -28,14 +29,21 @@ DRAWN = 16  # by lot, at each turn
 KEPT = 5  # of the least worthy; all but the one that goes are looked at again
 LESSON = 1024  # turns after which the table is made anew, at most
 FIRST_LESSON = 256
+USES = 16  # from which a lesson can be drawn: a scan, from which nothing is used again, teaches nothing
 DOUBT = 5.0  # uses that what was expected before counts for
 FORGETTING = 0.9  # of what was counted, at each lesson
+NEAR = 1.0  # what a cell learns of the columns beside its own, as against of itself
+FAR = 0.5  # of those beside these
+ABOVE = 0.1  # of the rows above and below
 REMEMBERED = 2  # that went, for each that is held
 WAYS = 4  # places in which one that went can be remembered
 _MOST = 255
 _WORD = 0xFFFFFFFF
 _SETS = 64
 _ALL = 1e300  # more than anything is worth
+_AGE = 16  # an item is a word: the tick of its last use, 8 bits of size in steps, 8 of uses
+_SIZE = 8
+_BYTE = 0xFF
 _USED = (1.0, 2.0, 3.0, 4.5, 7.5, 13.5, 29.0, 60.0)  # times, in the middle of a row
 _ROW = bytes(
     0
@@ -71,6 +79,9 @@ _COLUMN = bytes(steps(ticks) for ticks in range(_OLDEST))
 _BY_SIZE = tuple(2.0 ** (-PULL * half / 2) for half in range(128))
 
 
+Table: TypeAlias = "array[float]"  # a number a cell
+
+
 class Ranking:
     """Ranks items by what they are worth."""
 
@@ -79,11 +90,12 @@ class Ranking:
         self.count = 0
         self._chance = seed & _WORD or 1
         self._room = 64
-        self._uses = bytearray(self._room)
-        self._sizes = bytearray(self._room)  # in steps
-        self._seen = array("q", bytes(8 * self._room))
+        self._items = array("q", bytes(8 * self._room))
         self._again = array("d", bytes(8 * ROWS * COLUMNS))
         self._stood = array("d", bytes(8 * ROWS * COLUMNS))
+        self._again_about = array("d", self._again)  # with what stands about each cell
+        self._stood_about = array("d", self._again)
+        self._beside = array("d", self._again)
         self._expected = array(
             "d",
             (_USED[row] * 2.0 ** (-FADE * column / 2) for row in range(ROWS) for column in range(COLUMNS)),
@@ -95,44 +107,44 @@ class Ranking:
         self._least = array("q", [-1] * KEPT)
         self._worths = array("d", bytes(8 * KEPT))
         self._turns = 0
+        self._used = 0  # uses since the last lesson
 
     def enter(self, size: cython.longlong, uses: cython.int) -> cython.Py_ssize_t:
         """The number of a new item of `size` bytes, which was used so often, this time included."""
         number = self.count
         if number == self._room:
             self._grow()
-        self._uses[number] = min(max(uses, 1), _MOST)
-        self._sizes[number] = min(steps(size), 127)
-        self._seen[number] = self.now
+        uses = min(max(uses, 1), _MOST)
+        self._items[number] = self.now << _AGE | min(steps(size), 127) << _SIZE | uses
         self.count = number + 1
         return number
 
     def leave(self, number: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Item `number` is gone; the one whose number was this has its number from now on."""
         last = self.count - 1
-        self._uses[number] = self._uses[last]
-        self._sizes[number] = self._sizes[last]
-        self._seen[number] = self._seen[last]
+        self._items[number] = self._items[last]
         self.count = last
         return last
 
     def use(self, number: cython.Py_ssize_t) -> cython.void:
         """Item `number` was used. What is used twice in a tick, or came in it, was used once."""
-        if self._seen[number] == self.now:
+        item = self._items[number]
+        if item >> _AGE == self.now:
             return
-        self._again[self._cell(number)] += 1.0
-        self._seen[number] = self.now
-        uses = self._uses[number]
-        if uses < _MOST:
-            self._uses[number] = uses + 1
+        self._again[self._cell(item)] += 1.0
+        self._used += 1
+        if item & _BYTE < _MOST:
+            item += 1
+        self._items[number] = self.now << _AGE | item & 0xFFFF
 
     def resize(self, number: cython.Py_ssize_t, size: cython.longlong) -> cython.void:
         """Item `number` has `size` bytes."""
-        self._sizes[number] = min(steps(size), 127)
+        item = self._items[number]
+        self._items[number] = item >> _AGE << _AGE | min(steps(size), 127) << _SIZE | item & _BYTE
 
     def uses(self, number: cython.Py_ssize_t) -> cython.int:
         """How often item `number` was used."""
-        return self._uses[number]
+        return self._items[number] & _BYTE
 
     def victim(self) -> cython.Py_ssize_t:
         """The number of the item to go next; -1 if there is none."""
@@ -144,7 +156,8 @@ class Ranking:
             if number >= count:
                 self._least[place] = -1
             elif number >= 0:
-                self._worths[place] = self._worth[self._cell(number)] * self._by_size[self._sizes[number]]
+                item = self._items[number]
+                self._worths[place] = self._worth[self._cell(item)] * self._by_size[item >> _SIZE & _BYTE]
         bar = self._bar()
         chance = self._chance
         for draw in range(DRAWN if count > DRAWN else count):
@@ -152,10 +165,11 @@ class Ranking:
             chance ^= chance >> 17
             chance ^= chance << 5 & _WORD
             number = chance * count >> 32 if count > DRAWN else draw
-            cell = self._cell(number)
-            if self._seen[number] != self.now:  # further uses in this tick would not be counted either
+            item = self._items[number]
+            cell = self._cell(item)
+            if item >> _AGE != self.now:  # further uses in this tick would not be counted either
                 self._stood[cell] += self._expected[cell]
-            worth = self._worth[cell] * self._by_size[self._sizes[number]]
+            worth = self._worth[cell] * self._by_size[item >> _SIZE & _BYTE]
             if worth < bar:
                 bar = self._keep(number, worth)
         self._chance = chance
@@ -166,14 +180,14 @@ class Ranking:
         number = self._least[lowest]
         self._least[lowest] = -1
         self._turns += 1
-        if self._turns >= FIRST_LESSON and (self._turns >= LESSON or self._turns >= count):
+        if self._used >= USES and self._turns >= max(FIRST_LESSON, min(count, LESSON)):
             self._learn()
         return number
 
-    def _cell(self, number: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        ticks = self.now - self._seen[number]
+    def _cell(self, item: cython.longlong) -> cython.Py_ssize_t:
+        ticks = self.now - (item >> _AGE)
         column = self._column[ticks] if ticks < _OLDEST else COLUMNS - 1
-        return self._row[self._uses[number]] * COLUMNS + column
+        return self._row[item & _BYTE] * COLUMNS + column
 
     def _keep(self, number: cython.Py_ssize_t, worth: cython.double) -> cython.double:
         """Have `number` among the least worthy; what another must be below, to come among them too."""
@@ -206,21 +220,43 @@ class Ranking:
             total += stood[cell]
             rate += again[cell]
         if total and rate:
+            self._spread(again, self._again_about)
+            self._spread(stood, self._stood_about)
             rate /= total
             for cell in range(ROWS * COLUMNS):
-                found = (again[cell] + DOUBT) / (stood[cell] * rate + DOUBT)
+                found = (self._again_about[cell] + DOUBT) / (self._stood_about[cell] * rate + DOUBT)
                 self._worth[cell] = self._expected[cell] * found
         for cell in range(ROWS * COLUMNS):
             again[cell] *= FORGETTING
             stood[cell] *= FORGETTING
-        self._turns = 0
+        self._turns = self._used = 0
+
+    def _spread(self, counts: Table, about: Table) -> cython.void:
+        """Make `about` of `counts`, each cell with its neighbours."""
+        for cell in range(ROWS * COLUMNS):
+            column = cell % COLUMNS
+            found = counts[cell]
+            if column > 0:
+                found += NEAR * counts[cell - 1]
+            if column > 1:
+                found += FAR * counts[cell - 2]
+            if column < COLUMNS - 1:
+                found += NEAR * counts[cell + 1]
+            if column < COLUMNS - 2:
+                found += FAR * counts[cell + 2]
+            self._beside[cell] = found
+        for cell in range(ROWS * COLUMNS):
+            found = self._beside[cell]
+            if cell >= COLUMNS:
+                found += ABOVE * self._beside[cell - COLUMNS]
+            if cell < (ROWS - 1) * COLUMNS:
+                found += ABOVE * self._beside[cell + COLUMNS]
+            about[cell] = found
 
     def _grow(self) -> None:
         more = self._room
         self._room = 2 * more
-        self._uses = bytearray(self._uses) + bytes(more)
-        self._sizes = bytearray(self._sizes) + bytes(more)
-        self._seen = array("q", self._seen) + array("q", bytes(8 * more))
+        self._items = array("q", self._items) + array("q", bytes(8 * more))
 
 
 class Remembered:
