@@ -9,10 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator
 
-import nats
-from nats.errors import Error as NatsError
-from nats.js.api import ConsumerConfig, DeliverPolicy
-
 log = logging.getLogger("tepi.agent")
 
 DIAL_SECONDS = 2
@@ -27,6 +23,10 @@ async def carried(url: str, stream: str, subject: str, after: int) -> AsyncGener
 
     In the stream an event's sequence is its number.
     """
+    import nats  # here: most nodes need none of it, and it takes longer to load than all else at a start
+    from nats.errors import Error as NatsError
+    from nats.js.api import ConsumerConfig, DeliverPolicy
+
     try:
         client = await nats.connect(
             url, connect_timeout=DIAL_SECONDS, allow_reconnect=False, error_cb=_said, name="tepi node"

@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from aiocache import RedisCache
-from aiocache.serializers import NullSerializer
-
 from edge.clock import Clock
 from edge.http.message import Fields
 from edge.policy.entry import Entry
@@ -245,6 +242,9 @@ class RedisShelf:
         connections: int = 16,
     ) -> RedisShelf:
         """A shelf at `host`; nothing is sent before it is used."""
+        from aiocache import RedisCache  # here: a node without one starts sooner
+        from aiocache.serializers import NullSerializer
+
         more: dict[str, Any] = {} if user is None else {"username": user}
         if authority is not None:
             more["ssl_ca_certs"] = authority
