@@ -25,7 +25,7 @@ from tests.edge.wires import Origin, answer, free_port, origin, read_reply
 RESULTS = Path(__file__).parent / "results" / "workers.json"
 BODY = b"x" * 4096
 CREWS = (1, 2, 4)
-ROUNDS, VISITORS, HITS, MISSES, TOGETHER = 3, 16, 12_000, 1_600, 600
+ROUNDS, VISITORS, HITS, MISSES, TOGETHER = 3, 16, 6_000, 600, 250
 ID = slice(0, 12)  # of a request's id: its process's own
 
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
