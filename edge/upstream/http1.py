@@ -176,9 +176,7 @@ class Connection(asyncio.Protocol):
         """The body, if all of it has come already; else None, and `body` must be read."""
         if not self._done or self._error is not None:
             return None
-        whole = b"".join(self._chunks)
-        self._chunks.clear()
-        return whole
+        return self._taken()
 
     async def next_chunk(self, patience: float | None = None) -> bytes | None:
         """The next bytes of the body, or None at its end. Raises ExchangeError where it was cut.
@@ -192,13 +190,17 @@ class Connection(asyncio.Protocol):
             if self._done:
                 return None
             await self._woken(until)
-        chunk = b"".join(self._chunks) if len(self._chunks) > 1 else self._chunks[0]
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        """What has come of the body; there is room for more."""
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._body_size = 0
-        if self._paused and self._transport is not None:
+        if self._paused and self._transport is not None and not self._transport.is_closing():
             self._paused = False
             self._transport.resume_reading()
-        return chunk
+        return data
 
     async def _send(self, body: AsyncIterator[bytes], chunked: bool) -> None:
         assert self._transport is not None

@@ -212,3 +212,20 @@ def test_where_the_segments_are_cut_changes_nothing(cuts: list[int], chunked: bo
             assert connection.reusable
 
     asyncio.run(exchange())
+
+
+async def test_a_connection_hears_again_after_a_body_that_came_whole_at_its_high_water() -> None:
+    size = HIGH_WATER + 1
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(head + b"x" * size)
+
+    async with origin(script) as connection, asyncio.timeout(10):
+        for _ in range(2):
+            await connection.exchange(REQUEST, None)
+            while (body := connection.whole_body()) is None:
+                await asyncio.sleep(0.002)
+            assert len(body) == size
