@@ -20,6 +20,7 @@ from edge.ranging import Window, one, ranged
 from edge.store.content import Stored
 from edge.store.contract import Store
 from edge.store.fill import AHEAD, Cut, Fill
+from edge.store.lent import body_of, part_of
 from edge.store.parts import More, Parts, Spliced
 from edge.transform.compress import (
     Compressor,
@@ -91,10 +92,12 @@ class Delivery:
                 return Answer(entry.status, Fields(self._lines(entry, content, coding, rules)), encoded)
         undone = undecodable(fields, entry.fields)
         if undone is not None and rules is not AS_IT_IS:
-            plain = decode(undone, content.identity, self.store.max_object)
+            plain = decode(undone, content.plain or b"", self.store.max_object)
             if plain is not None:
                 return Answer(entry.status, _decoded(entry.fields, len(plain)), plain)
-        return Answer(entry.status, Fields(self._lines(entry, content, None, rules)), content.identity)
+        return Answer(
+            entry.status, Fields(self._lines(entry, content, None, rules)), body_of(content.identity)
+        )
 
     def parts(
         self,
@@ -249,7 +252,8 @@ class Delivery:
             encoded = await self._encoded(entry, content, coding)
             if encoded is not None:
                 return Answer(entry.status, Fields(self._lines(entry, content, coding, rules)), encoded)
-            return Answer(entry.status, Fields(self._lines(entry, content, None, rules)), content.identity)
+            whole = body_of(content.identity)
+            return Answer(entry.status, Fields(self._lines(entry, content, None, rules)), whole)
         body: AsyncIterator[bytes] = Following(reader, go_on)
         if coding is not None:
             body = Encoded(body, coding)
@@ -278,7 +282,7 @@ class Delivery:
             return None
         body, shown = content.identity, _shown(entry, rules)
         if body is not None or not parts:
-            return ranged(entry, shown, parts, size, lambda part: (body or b"")[part.first : part.end])
+            return ranged(entry, shown, parts, size, lambda part: part_of(body or b"", part.first, part.end))
         stream = None if fill is None else await self._part(entry, fill, parts[0], go_on)
         return None if stream is None else ranged(entry, shown, parts, size, lambda part: stream)
 

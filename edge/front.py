@@ -79,7 +79,12 @@ class Front:
             lambda proceed: body_of(incoming.content, *self._body_limits(), proceed),
         )
         reply = Reply(
-            transport, incoming.writer.drain, message.method, version or "1.1", not message.should_close
+            transport,
+            incoming.writer.drain,
+            message.method,
+            version or "1.1",
+            not message.should_close,
+            connection.outlet,
         )
         return await self._answered(asked, reply, connection)
 
@@ -90,7 +95,7 @@ class Front:
             return False
         method, target = asked
         scheme, peer, port = connection.scheme, connection.peer, connection.peer_port
-        reply = Reply(transport, connection.drained, method, "1.1", keep=True)
+        reply = Reply(transport, connection.drained, method, "1.1", True, connection.outlet)
         return await self._answered(
             Asked(method, target, fields, "1.1", scheme, peer, port, _no_body), reply, connection
         )

@@ -25,6 +25,7 @@ from edge.purge import PurgeLog
 from edge.store.content import Stored
 from edge.store.contract import Store
 from edge.store.fill import Fill
+from edge.store.lent import body_of
 from edge.store.parts import Parts
 from edge.transform.esi import EsiParser
 from edge.transform.template import Template, Unread
@@ -358,7 +359,7 @@ def own_of(x: Exchange, stale: Entry, heard: Heard, reason: NotStored) -> Own | 
     if not isinstance(content, Stored) or content.identity is None:
         return None
     fields = dated(updated(stale.fields, end_to_end(heard.answer.fields)), heard.timing)
-    return Own(Answer(stale.status, fields, content.identity), heard.origin, reason)
+    return Own(Answer(stale.status, fields, body_of(content.identity)), heard.origin, reason)
 
 
 def is_here(entry: Entry) -> bool:

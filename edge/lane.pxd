@@ -13,6 +13,9 @@ cdef class Memo:
     cdef readonly bytes line
     cdef readonly bytes body
     cdef readonly long weight
+    cdef readonly object lent
+    cdef readonly object broken
+    cdef readonly Py_ssize_t size
     cdef readonly double expires
     cdef Series series
     cdef object mould

@@ -9,15 +9,13 @@ This is Python that Cython compiles as it stands; where it is not compiled, it r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 import cython
 
 from edge.access_log import AccessLog, Mould
 from edge.guard.gate import Gate
-from edge.guard.networks import Networks
-from edge.guard.proxies import client_of, scheme_of
+from edge.guard.proxies import PassedOn, client_of, scheme_of
 from edge.http.message import Fields
 from edge.http.recording import Conditions
 from edge.http.subset import strict_fields
@@ -26,6 +24,7 @@ from edge.series import Series
 from edge.sites import Served
 from edge.store.eviction import Slot
 from edge.store.generations import STRUCK
+from edge.store.lent import Lent
 from edge.store.memory import MemoryStore
 
 MEMO_OVERHEAD = 600  # bytes that a memo takes beside its texts
@@ -36,21 +35,17 @@ JOINED = 64 * 1024  # bytes of a body that is written together with its head
 
 Place = tuple[str | None, int | None]  # country and network (ASN)
 Pieces = tuple[bytes, bytes, bytes, bytes]
-
-
-class PassedOn(NamedTuple):
-    """For whom a proxy at `peer` asks, as long as the same ones are `trusted`."""
-
-    trusted: Networks
-    peer: str
-    client: str
-    scheme: str
+# How an answer that broke off after so many bytes of its body is counted and logged.
+Broken = Callable[[int], tuple[Series, Mould | None]]
 
 
 @cython.cclass
 class Memo:
     """One answer to a request that began with `line`. Its head is cut in four where Age, the lifetime left
-    and the request's id stand. `weight` are the bytes that it takes beside its body, which is the entry's."""
+    and the request's id stand. `weight` are the bytes that it takes beside its body, which is the entry's.
+
+    A body that is `lent` does not stand in `body`; `broken` is there for it.
+    """
 
     conditions: Conditions
     slot: Slot
@@ -61,6 +56,9 @@ class Memo:
     line: bytes
     body: bytes
     weight: cython.long
+    lent: Lent | None
+    broken: Broken | None
+    size: cython.Py_ssize_t  # of the body
     expires: cython.double  # monotonic
     bucket: cython.long  # where other workers note that they changed what is stored under its key,
     generation: cython.ulonglong  # and what was noted there when it was made
@@ -80,13 +78,14 @@ class Memo:
         slot: Slot,
         served: Served,
         pieces: Pieces,
-        body: bytes,
+        body: bytes | Lent,
         born: float,
         expires: float,
         series: Series,
         mould: Mould | None,
         place: Place | None,
         noted: tuple[int, int] = (0, 0),
+        broken: Broken | None = None,
     ) -> None:
         self.bucket, self.generation = noted
         self.line = line
@@ -96,7 +95,10 @@ class Memo:
         self.series = series
         self.mould = mould
         self.place = place
-        self.body = body
+        self.body = body if isinstance(body, bytes) else b""
+        self.lent = None if isinstance(body, bytes) else body
+        self.broken = broken
+        self.size = len(body)
         self.expires = expires
         self._born = born
         self._before, self._between, self._after, self._tail = pieces
@@ -107,7 +109,7 @@ class Memo:
 
     @cython.ccall
     def said(self, now: cython.double, named: str) -> bytes:
-        """The answer to the request called `named`, at the moment `now`; without the body if that is long."""
+        """The answer to the request called `named`, at the moment `now`; without a long or lent body."""
         age: cython.long = int(now - self._born)
         ttl: cython.long = int(self.expires - now)
         head: bytes = self._head
@@ -127,6 +129,7 @@ class Memo:
         """Be used no more: the entry has left the store, or is not what it would answer with."""
         self.expires = 0.0
         self.body = b""
+        self.lent = self.broken = None
 
     @property
     def alive(self) -> bool:

@@ -6,20 +6,22 @@ they were asked ("no session cookie", "encoding class br"), so that what nobody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from edge.access_log import AccessLog
-from edge.http.message import Answer, Request
+from edge.access_log import AccessLog, Mould
+from edge.http.message import Answer, Outcome, Request
 from edge.http.recording import Condition, Conditions, Recording, Watched
-from edge.lane import Lane, Memo, Pieces, Profile
+from edge.lane import Broken, Lane, Memo, Pieces, Profile
 from edge.policy.entry import Entry
 from edge.policy.reasons import RuleReason
+from edge.series import Series
 from edge.sites import Sites
 from edge.store.content import Stored
 from edge.store.contract import Store
-from edge.telemetry import Telemetry
+from edge.store.lent import Lending
+from edge.telemetry import CLIENT_GONE, Telemetry
 
 CONDITIONS = 2_048  # sets of them that are known at once
 Text = TypeVar("Text", bytes, str)
@@ -81,9 +83,10 @@ class Memos:
 
     def keep(self, ticket: Ticket, request: Request, answer: Answer, head: bytes) -> bool:
         """Makes a memo of `answer` to `request`, written under `head`; False if it can't be one."""
-        entry, body, outcome = ticket.entry, answer.body, answer.outcome
+        entry, outcome = ticket.entry, answer.outcome
+        body = answer.body.lent if isinstance(answer.body, Lending) else answer.body
         looked_at = ticket.looked_at()
-        if entry is None or not isinstance(body, bytes) or looked_at - PLACE:
+        if entry is None or body is None or isinstance(body, AsyncIterator) or looked_at - PLACE:
             return False
         if outcome.verdict != "hit" or outcome.fwd is not None:  # who waited for another's fetch is told so
             return False
@@ -116,6 +119,7 @@ class Memos:
             mould,
             (request.client.country, request.client.asn) if looked_at else None,
             self._store.noted(entry),
+            None if isinstance(body, bytes) else self._broken(request, outcome),
         )
         self._lanes[request.scheme].keep(ticket.profile, memo)
         self._store.front.fit()
@@ -127,6 +131,16 @@ class Memos:
             self._texts.clear()
         same: Text = self._texts.setdefault(text, text)
         return same
+
+    def _broken(self, request: Request, outcome: Outcome) -> Broken:
+        """How an answer to requests like `request` counts whose client went before it had all of it."""
+
+        def broken(sent: int) -> tuple[Series, Mould | None]:
+            log = self._access_log()
+            mould = None if log is None else log.mould(request, CLIENT_GONE, sent, outcome)
+            return self._telemetry.series(outcome, CLIENT_GONE), mould
+
+        return broken
 
     def _shared(self, items: tuple[Condition, ...]) -> Conditions:
         """One object for all memos with the same conditions, so that a profile judges them once."""

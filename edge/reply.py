@@ -7,10 +7,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from typing import Protocol, cast
 
 from edge.http.message import Answer, Fields
+from edge.outlet import Outlet
 from edge.store.fill import Cut
+from edge.store.lent import Held, Lending
 from edge.upstream.contract import UpstreamError
 
 logger = logging.getLogger("tepi.edge")
@@ -28,6 +30,14 @@ class Sent:
     bytes_sent: int = 0
     whole: bool = True
     site: str | None = None
+
+
+class Lends(Protocol):
+    """A body of which some may be lent."""
+
+    async def lend(self) -> bytes | Held:
+        """What comes next. Raises StopAsyncIteration at the end, and what reading raises."""
+        ...
 
 
 class Writes(Protocol):
@@ -53,13 +63,17 @@ class Writes(Protocol):
 
 @dataclass(slots=True)
 class Reply:
-    """Writes one answer. `keep` says whether the connection may serve another request; it can turn False."""
+    """Writes one answer. `keep` says whether the connection may serve another request; it can turn False.
+
+    `outlet` gives what sends lent bytes, where they need not be encrypted.
+    """
 
     transport: asyncio.Transport
     drain: Callable[[], Awaitable[None]]
     method: str
     version: str
     keep: bool
+    outlet: Callable[[], Outlet | None] = lambda: None
     head: bytes = b""  # of the last answer that was written whole
 
     async def send(self, answer: Answer) -> Sent:
@@ -127,35 +141,77 @@ class Reply:
         head = _head(status, lines)
         if head is None:
             return self._fail()
-        self.transport.write(head)
         if bodiless:
+            self.transport.write(head)
             return Sent(status)
-        return await self._relay(
-            body, Sent(status), chunked, None if coding or length is None else int(length)
-        )
-
-    async def _relay(self, body: AsyncIterator[bytes], sent: Sent, chunked: bool, length: int | None) -> Sent:
-        write = self.transport.write
+        sent, size = Sent(status), None if coding or length is None else int(length)
+        outlet = None if size is None or not hasattr(body, "lend") else self.outlet()
         try:
-            async for piece in body:
-                if not piece:
-                    continue
-                if length is not None and sent.bytes_sent + len(piece) > length:
-                    piece = piece[: length - sent.bytes_sent]
-                    self.keep = False
-                sent.bytes_sent += len(piece)
-                write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-                await self.drain()
+            if outlet is not None and size is not None:
+                await self._lend(cast(Lends, body), outlet, head, sent, size)
+            else:
+                self.transport.write(head)
+                await self._relay(body, sent, chunked, size)
         except Exception as error:  # whatever it was: a head has been sent, so only a cut tells the client
             if not isinstance(error, UpstreamError | Cut):
                 logger.exception("a body ended unexpectedly")
             sent.whole = self.keep = False
             return sent
         if chunked:
-            write(b"0\r\n\r\n")
-        elif length is not None and sent.bytes_sent < length:
+            self.transport.write(b"0\r\n\r\n")
+        elif size is not None and sent.bytes_sent < size:
             sent.whole = self.keep = False
+        elif isinstance(body, Lending):
+            self.head = head
         return sent
+
+    async def _relay(self, body: AsyncIterator[bytes], sent: Sent, chunked: bool, length: int | None) -> None:
+        """Writes `body`, no more than `length` of it. Raises what reading it raises."""
+        write = self.transport.write
+        async for piece in body:
+            if not piece:
+                continue
+            if length is not None and sent.bytes_sent + len(piece) > length:
+                piece = piece[: length - sent.bytes_sent]
+                self.keep = False
+            sent.bytes_sent += len(piece)
+            write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            await self.drain()
+
+    async def _lend(self, body: Lends, outlet: Outlet, head: bytes, sent: Sent, length: int) -> None:
+        """Writes `head` and `body`, past the transport what of it is lent. Raises what reading it raises."""
+        if not isinstance(body, Lending):  # it may take its time
+            self.transport.write(head)
+            head = b""
+        while True:
+            try:
+                piece = await body.lend()
+            except StopAsyncIteration:
+                return
+            room = length - sent.bytes_sent
+            if len(piece) > room:
+                piece = piece[:room] if isinstance(piece, bytes) else piece.part(0, room)
+                self.keep = False
+            if isinstance(piece, bytes):
+                sent.bytes_sent += len(piece)
+                self.transport.write(piece)
+                await self.drain()
+            elif piece.size:
+                await self._flush()
+                whole = await outlet.sending(head, piece)
+                sent.bytes_sent += outlet.sent
+                head = b""
+                if not whole:
+                    raise Cut("the connection, or the file, is gone")
+
+    async def _flush(self) -> None:
+        """Waits until the transport has nothing left to write."""
+        if self.transport.get_write_buffer_size():
+            self.transport.set_write_buffer_limits(0)
+            try:
+                await self.drain()
+            finally:
+                self.transport.set_write_buffer_limits()
 
     def _persistence(self, lines: list[str]) -> None:
         if not self.keep:

@@ -30,6 +30,7 @@ from edge.memo import Ticket
 from edge.wire.messages import Messages
 from edge.wire.methods import Methods, TooLong
 from edge.wire.plain import Plain, read_line
+from edge.wire.sending import Sending
 from edge.wire.unreadable import HEAD_TOO_LARGE, HEAD_TOO_SLOW, METHOD_TOO_LONG, refusal_of
 from edge.wire.versions import PREFACE_HEAD, Greeting, TakesOver
 
@@ -45,13 +46,13 @@ HELD = 16  # segments that wait while a plain request is answered, before readin
 LINGERING = 5.0  # seconds for the rest of a body that nobody wanted
 
 
-class Connection(RequestHandler):
+class Connection(Sending):
     """One client's connection."""
 
     __slots__ = (
         "_arriving", "_greeting", "_head_since", "_head_size", "_held", "_held_at", "_listener",
-        "_methods_read", "_parts", "_place", "_plain", "_refused", "_stalled", "_unanswered", "began", "door",
-        "on_drained", "on_stalled", "peer", "peer_port", "ticket",
+        "_methods_read", "_parts", "_place", "_plain", "_refused", "_unanswered", "began", "door", "peer",
+        "peer_port", "ticket",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
@@ -65,7 +66,7 @@ class Connection(RequestHandler):
             max_headers=MAX_FIELDS,
             lingering_time=LINGERING,
             auto_decompress=False,
-            access_log=None,  # type: ignore[arg-type]
+            access_log=None,
             logger=log,
         )
         self._listener = listener
@@ -76,8 +77,6 @@ class Connection(RequestHandler):
         self._plain: asyncio.Task[None] | None = None  # answers a request that needed no parser
         self.ticket: Ticket | None = None  # the next request's, if the lane may keep its answer
         self.began: float | None = None  # when the request under way began; None exempts it from the limit
-        self.on_stalled: Callable[[], None] | None = None
-        self.on_drained: Callable[[], None] | None = None
         self._refused = False
         self._unanswered = 0  # requests that the parser has seen and nobody has answered yet
         self._head_size = 0
@@ -88,7 +87,6 @@ class Connection(RequestHandler):
         self._parts = Messages()
         self._methods_read = Methods()
         self._greeting = Greeting()
-        self._stalled: tuple[float, int] | None = None
 
     @property
     def scheme(self) -> str:
@@ -98,7 +96,7 @@ class Connection(RequestHandler):
     @property
     def idle(self) -> bool:
         """Whether nothing is under way here and nothing waits."""
-        under_way = self._request_in_progress or self._plain or self._messages
+        under_way = self._request_in_progress or self._plain or self._messages or self.lending
         return not under_way and self._head_since is None
 
     def at_rest(self) -> bool:
@@ -158,10 +156,6 @@ class Connection(RequestHandler):
         if self._buffer_paused and self._plain is None:
             self._resume_reading_for_buffer()
 
-    async def drained(self) -> None:
-        """Waits for room for more of an answer. Raises ConnectionError once the client has gone."""
-        await self._drain_helper()
-
     async def shutdown(self, timeout: float | None = 15.0) -> None:
         """Ends the connection, once what is under way has ended or `timeout` seconds are over."""
         if self._plain is not None:
@@ -197,8 +191,6 @@ class Connection(RequestHandler):
         self._held.clear()
         if self._plain is not None:
             self._plain.cancel()
-        if self.on_drained is not None:
-            self.on_drained()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -230,19 +222,6 @@ class Connection(RequestHandler):
         if self.door is not None:
             self.door.wake()
         super().force_close()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self.transport is not None:
-            self._stalled = (self._loop.time(), self.transport.get_write_buffer_size())
-        if self.on_stalled is not None:
-            self.on_stalled()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._stalled = None
-        if self.on_drained is not None:
-            self.on_drained()
 
     # Heads ------------------------------------------------------------------------------------
 
@@ -380,6 +359,8 @@ class Connection(RequestHandler):
             heard = self.door.heard if self._plain is None else self._loop.time()
             until = heard + self._keepalive_timeout
             self._next_keepalive_close_time = max(self._next_keepalive_close_time, until)
+        if self.lending:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         super()._process_keepalive()
 
     def sweep(self, now: float) -> None:
@@ -387,12 +368,5 @@ class Connection(RequestHandler):
         limits = self._listener.gate.limits
         if self._head_since is not None and now - self._head_since > limits.head_timeout:
             self._refuse(HEAD_TOO_SLOW)
-        if self.transport is None:
-            return
-        if self._stalled is not None and now - self._stalled[0] > limits.idle:
-            waiting = self.transport.get_write_buffer_size()
-            if waiting >= self._stalled[1]:
-                self.transport.abort()
-            self._stalled = (now, waiting)
-        if self.began is not None and now - self.began > limits.total:
-            self.transport.abort()
+        if self.transport is not None:
+            self.stop_the_slow(self.transport, now, self.began, limits.idle, limits.total)

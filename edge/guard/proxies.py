@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from edge.guard.networks import Networks, plain
 from edge.http.lists import members, unquote
 from edge.http.message import Fields
+
+
+class PassedOn(NamedTuple):
+    """For whom a proxy at `peer` asks, as long as the same ones are `trusted`."""
+
+    trusted: Networks
+    peer: str
+    client: str
+    scheme: str
 
 
 def client_of(peer: str, fields: Fields, trusted: Networks) -> str:

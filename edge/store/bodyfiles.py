@@ -10,10 +10,13 @@ import contextlib
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from zlib import crc32
 
+from edge.store.lent import LENT, READ, Held
 from edge.store.record import Bodies, Broken, Ref
 
 FILE = 1 << 63  # numbers of files have this bit, those of bodies in the index have not
@@ -21,6 +24,11 @@ DIRECTORIES = 4096
 BLOCK = 4096
 INODE = 512  # bytes that a file takes beside its blocks
 YOUNG = 3600.0  # seconds in which a file may still be waiting for its place in the index
+OPEN = 256  # files that are kept open
+CHECKED = 65_536  # files that are known to be what was written
+NEAR = 1.0  # seconds for which what was used stays in the page cache, surely enough
+STRIDE = 128 * 1024  # bytes between those of which the kernel is asked whether they are in the page cache
+NO_WAIT: int = getattr(os, "RWF_NOWAIT", 0)
 
 
 def is_file(number: int) -> bool:
@@ -28,9 +36,9 @@ def is_file(number: int) -> bool:
     return bool(number & FILE)
 
 
-def has_files(bodies: Bodies) -> bool:
-    """Whether one of `bodies` is a file, so that reading it may have to wait for a disk."""
-    return any(is_file(ref.number) for ref in bodies.refs())
+def is_lent(ref: Ref) -> bool:
+    """Whether what lies at `ref` is lent from its file."""
+    return is_file(ref.number) and ref.size > LENT
 
 
 def taken(size: int) -> int:
@@ -38,11 +46,65 @@ def taken(size: int) -> int:
     return -(-size // BLOCK) * BLOCK + INODE
 
 
+class _Open:
+    """An open file, closed with the last who holds bytes of it."""
+
+    __slots__ = ("_descriptor", "_used")
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._used: dict[int, float] = {}  # when the bytes from there on were last known to be near
+
+    def near(self, first: int, size: int) -> bool:
+        """Whether the page cache has these bytes. Where the system can't tell, it is taken to have them."""
+        now = monotonic()
+        if now - self._used.get(first, -NEAR) >= NEAR:
+            try:
+                for at in range(first, first + size, STRIDE):
+                    if NO_WAIT and not os.preadv(self._descriptor, [bytearray(1)], at, NO_WAIT):
+                        break
+            except BlockingIOError:
+                return False
+            except OSError:
+                pass
+            if len(self._used) > CHECKED // OPEN:
+                self._used.clear()
+        self._used[first] = now
+        return True
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+
+class Filed:
+    """A body in a file of its own."""
+
+    __slots__ = ("_files", "ref")
+
+    def __init__(self, files: BodyFiles, ref: Ref) -> None:
+        self._files = files
+        self.ref = ref
+
+    def __len__(self) -> int:
+        return self.ref.size
+
+    def ready(self) -> Held | None:
+        """Its bytes, if they have been checked and the file can be opened (edge.store.lent.Lent)."""
+        return self._files.held(self.ref)
+
+    def read(self) -> bytes:
+        """All of it. Raises Broken, OSError, Cut."""
+        return self._files.bring(self.ref).read()
+
+
 class BodyFiles:
-    """The files below `root`."""
+    """The files below `root`. From any thread."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._open: dict[int, Held] = {}
+        self._checked: dict[int, None] = {}
+        self._changing = threading.Lock()
 
     def write(self, data: bytes, first: int = 0) -> Ref:
         """Write `data` to a file of its own. Raises OSError; nothing is left behind then."""
@@ -62,6 +124,7 @@ class BodyFiles:
             raise
         finally:
             os.close(descriptor)
+        self._known_good(number)
         return Ref(number, len(data), crc32(data), first)
 
     def read(self, ref: Ref) -> bytes:
@@ -77,8 +140,57 @@ class BodyFiles:
             raise Broken("the body is not what was written")
         return data
 
+    def held(self, ref: Ref) -> Held | None:
+        """The body that `ref` names, if it was checked and its file can be opened; at once."""
+        held = self._open.get(ref.number)
+        if held is None and ref.number in self._checked:
+            with contextlib.suppress(OSError, Broken):
+                held = self._opened(ref)
+                self._keep_open(ref.number, held)
+        return held
+
+    def bring(self, ref: Ref) -> Held:
+        """The same, checked now if it was not before. Takes its time. Raises Broken, OSError."""
+        held = self.held(ref)
+        if held is not None:
+            return held
+        held, crc = self._opened(ref), 0
+        for at in range(0, ref.size, READ):
+            crc = crc32(held.read(at, min(READ, ref.size - at)), crc)
+        if crc != ref.crc:
+            raise Broken("the body is not what was written")
+        self._known_good(ref.number)
+        self._keep_open(ref.number, held)
+        return held
+
+    def makes_wait(self, bodies: Bodies) -> bool:
+        """Whether one of `bodies` is a file that is not open, so that a disk may have to bring it."""
+        return any(is_file(ref.number) and self.held(ref) is None for ref in bodies.refs())
+
+    def _opened(self, ref: Ref) -> Held:
+        descriptor = os.open(self.path(ref.number), os.O_RDONLY | os.O_CLOEXEC)
+        held = Held(_Open(descriptor), descriptor, 0, ref.size)
+        if os.fstat(descriptor).st_size != ref.size:
+            raise Broken("the body is not what was written")
+        return held
+
+    def _keep_open(self, number: int, held: Held) -> None:
+        with self._changing:
+            self._open[number] = held
+            if len(self._open) > OPEN:
+                del self._open[next(iter(self._open))]
+
+    def _known_good(self, number: int) -> None:
+        with self._changing:
+            self._checked[number] = None
+            if len(self._checked) > CHECKED:
+                del self._checked[next(iter(self._checked))]
+
     def remove(self, number: int) -> None:
         """Remove a file, if it is there."""
+        with self._changing:
+            self._open.pop(number, None)
+            self._checked.pop(number, None)
         with contextlib.suppress(OSError):  # it is swept up once that can be done
             self.path(number).unlink(missing_ok=True)
 

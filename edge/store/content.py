@@ -9,6 +9,7 @@ from edge.http.message import Line
 from edge.http.ranges import Part
 from edge.policy.rules import Compression
 from edge.store.fill import AHEAD, Fill
+from edge.store.lent import LENT, Arena, Held, Lent
 from edge.transform.template import Template, Unread
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 class Stored:
     """A body, whole (`identity`), still arriving (`fill`), or in pieces (`template`, without identity).
 
-    One that is none of these lies on disk alone, at its `shelf`, from where it is to be recalled first.
+    One that is none of these lies on disk alone, at its `shelf`, from where it is to be recalled first; so is
+    one that is lent and not ready. Large ones are lent.
 
     A body with an `Unread` template is taken apart once it is whole; who follows it before does so himself.
 
@@ -41,7 +43,10 @@ class Stored:
     )
 
     def __init__(
-        self, identity: bytes | None, fill: Fill | None = None, template: Template | Unread | None = None
+        self,
+        identity: bytes | Lent | None,
+        fill: Fill | None = None,
+        template: Template | Unread | None = None,
     ) -> None:
         self.identity = identity
         self.fill = fill
@@ -77,7 +82,16 @@ class Stored:
     @property
     def at_hand(self) -> bool:
         """Whether it can be read at once, as far as it has come."""
-        return self.identity is not None or self.template is not None or self.fill is not None
+        body = self.identity
+        if body is not None:
+            return isinstance(body, bytes) or body.ready() is not None
+        return self.template is not None or self.fill is not None
+
+    @property
+    def plain(self) -> bytes | None:
+        """The body as the origin sent it, read if it is lent. Raises what reading raises."""
+        body = self.identity
+        return body if body is None or isinstance(body, bytes) else body.read()
 
     @property
     def size(self) -> int | None:
@@ -91,10 +105,11 @@ class Stored:
 
     @property
     def weight(self) -> int:
-        """Bytes of all bodies together."""
+        """Bytes of all bodies that are in memory."""
         pieces = self.template.weight if isinstance(self.template, Template) else 0
         quick = sum(map(len, self.quick.values())) if self.quick else 0
-        return len(self.identity or b"") + pieces + quick + sum(map(len, self.encoded.values()))
+        whole = len(self.identity) if isinstance(self.identity, bytes | Held) else 0
+        return whole + pieces + quick + sum(map(len, self.encoded.values()))
 
     def coded(self, coding: str) -> bytes | None:
         """The body in `coding`, if that was made; empty if it is not worth having."""
@@ -114,6 +129,11 @@ class Stored:
         self.fill = None
         self._take_apart()
 
+    def lie_in(self, arena: Arena) -> None:
+        """Move a large body into `arena`, if there is room."""
+        if isinstance(self.identity, bytes) and len(self.identity) > LENT:
+            self.identity = arena.keep(self.identity) or self.identity
+
     def renewed(self) -> Stored:
         """The same bodies under fields that have changed."""
         other = Stored(self.identity, self.fill, self.template)
@@ -125,7 +145,7 @@ class Stored:
     def _take_apart(self) -> None:
         """Make pieces of a whole body that is to be taken apart; one that is left as it was stays a body."""
         if isinstance(self.template, Unread):
-            assert self.identity is not None
+            assert isinstance(self.identity, bytes)
             made = self.template.read(self.identity)
             if made.text == self.identity:
                 self.template = None

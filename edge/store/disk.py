@@ -20,17 +20,19 @@ import lmdb
 import msgspec
 
 from edge.purge import Mark
-from edge.store.bodyfiles import DIRECTORIES, BodyFiles, is_file
+from edge.store.bodyfiles import DIRECTORIES, BodyFiles, Filed, is_file, is_lent
 from edge.store.catalogue import Catalogue, Found, Sweep, Totals
+from edge.store.fill import Cut
 from edge.store.generations import STRUCK, Generations, bucket_of
 from edge.store.leases import Leases
+from edge.store.lent import Held, Lent
 from edge.store.marks import Came
 from edge.store.record import Broken, Clocks, Ref, template_of
 from edge.store.revision import Revision
 from edge.store.shelf import Drop, Job, Shelf, Strike, size_of
+from edge.store.shelving import Loaded
 from edge.store.uses import Uses
 from edge.store.writing import Writing
-from edge.transform.template import Template
 
 logger = logging.getLogger("tepi.edge")
 
@@ -42,7 +44,7 @@ IDLE = 1.0  # seconds between looks after what is left to do
 AGAIN = 3600.0  # seconds after which an error of the same kind is logged once more
 PAUSE = 5.0  # seconds without fills after the disk was full
 
-FAILURES = (OSError, lmdb.Error, Broken, msgspec.MsgspecError, struct.error)
+FAILURES = (OSError, lmdb.Error, Broken, Cut, msgspec.MsgspecError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,6 @@ class Place:
     low: float = 0.95
     synced: bool = True  # whether it outlives the machine's memory
     shared: bool = False  # whether other processes use it too
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """Bodies as they were read."""
-
-    whole: bytes | None
-    template: Template | None
-    encoded: dict[str, bytes]
 
 
 class Disk:
@@ -107,7 +100,7 @@ class Disk:
         bodies = shelf.bodies
         assert bodies is not None
         try:
-            whole = None if bodies.whole is None else self.read(bodies.whole)
+            whole = None if bodies.whole is None else self._whole(bodies.whole)
             template = None if bodies.template is None else template_of(self.read(bodies.template))
             encoded = {coding: self.read(ref) for coding, ref in bodies.encoded.items()}
         except FAILURES as error:
@@ -117,10 +110,16 @@ class Disk:
             self.uses.note(shelf.id)
         return Loaded(whole, template, encoded)
 
-    def piece(self, ref: Ref) -> bytes | None:
-        """One piece of a body, read and checked; None if it can't be had. Takes its time."""
-        try:
+    def _whole(self, ref: Ref) -> bytes | Lent:
+        if not is_lent(ref):
             return self.read(ref)
+        self.files.bring(ref)
+        return Filed(self.files, ref)
+
+    def piece(self, ref: Ref) -> bytes | Held | None:
+        """One piece of a body, checked; None if it can't be had. Takes its time."""
+        try:
+            return self.files.bring(ref) if is_lent(ref) else self.read(ref)
         except FAILURES as error:
             self._failed("body" if isinstance(error, Broken) else "read", error)
             return None

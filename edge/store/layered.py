@@ -17,12 +17,12 @@ from typing import Any
 
 from edge.policy.entry import Entry
 from edge.purge import Keys, Mark, Weight
-from edge.store.bodyfiles import has_files
 from edge.store.content import Stored
-from edge.store.disk import Disk, Loaded
+from edge.store.disk import Disk
 from edge.store.eviction import Slot
 from edge.store.finding import Finding
 from edge.store.generations import bucket_of
+from edge.store.lent import Held
 from edge.store.marks import Distrust
 from edge.store.memory import MemoryStore
 from edge.store.opened import looked_at
@@ -31,7 +31,7 @@ from edge.store.pending import Pending
 from edge.store.pieces import Pieces
 from edge.store.record import Ref
 from edge.store.shelf import TEMPLATE, WHOLE, Drop, Encode, Put, Shelf, Strike
-from edge.store.shelving import SHELF_OVERHEAD, bodies_at_hand, fill_in, shelf_at, shelf_of
+from edge.store.shelving import SHELF_OVERHEAD, Loaded, bodies_at_hand, fill_in, shelf_at, shelf_of
 from edge.store.sweeping import SLICE, WRITTEN, OnMark, Sweep
 
 SHARE = 8  # of the disk, that one body may have at most
@@ -56,7 +56,7 @@ class LayeredStore:
         self.leases = disk.leases
         self._struck = 0 if self._shared is None else self._shared.struck
         self._pending = Pending(disk.generations, disk.leases)
-        self._pieces = Pieces(disk, self._pending)
+        self._pieces = Pieces(disk, self._pending, front)
         self._finding = Finding(disk.clocks, self._recall_piece)
         self._incomplete: set[str] = set()  # keys of which some variants only are in memory
         self._sweeping: set[asyncio.Task[None]] = set()
@@ -153,7 +153,7 @@ class LayeredStore:
         shelf = content.shelf
         if shelf is None or shelf.bodies is None:
             return self._take_in(entry, content, None)
-        if not self.disk.place.synced or not has_files(shelf.bodies):
+        if not self.disk.place.synced or not self.disk.files.makes_wait(shelf.bodies):
             return self._take_in(entry, content, self.disk.load(shelf))
         if content.recalling is None:
             content.recalling = asyncio.ensure_future(self._recall(entry, content, shelf))
@@ -173,9 +173,8 @@ class LayeredStore:
         self.front.reweigh(entry)
         return True
 
-    async def _recall_piece(self, ref: Ref) -> bytes | None:
-        data: bytes | None = await self._in_thread(self.disk.piece, ref)
-        return data
+    async def _recall_piece(self, ref: Ref) -> bytes | Held | None:
+        return self.disk.files.held(ref) or await self._in_thread(self.disk.piece, ref)
 
     async def _in_thread(self, work: Callable[..., Any], *args: object) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args))
@@ -275,9 +274,10 @@ class LayeredStore:
         if isinstance(content, Parts):
             content.recall = self._recall_piece
         shelf = content.shelf
-        data, settled = bodies_at_hand(content), self._pending.settled(entry.key, shelf, entry)
-        if not self.disk.submit(Put(entry, shelf, data, settled)):
-            settled()
+        then = self._pieces.told(entry, self._pending.settled(entry.key, shelf, entry))
+        data = bodies_at_hand(content)
+        if not self.disk.submit(Put(entry, shelf, data, then)):
+            then()
             return False
         shelf.sent.update(data.keys() - {WHOLE, TEMPLATE})
         self._pending.add(entry.key, shelf, entry)

@@ -12,6 +12,7 @@ from edge.store.content import Stored
 from edge.store.eviction import Heat, Places, Slot
 from edge.store.index import Index
 from edge.store.leases import Leases
+from edge.store.lent import LENT, Arena
 from edge.store.opened import Opened, content_of, looked_at, names_of, selection_of, taken_by
 from edge.store.packing import lengths
 from edge.store.parts import Parts, Piece
@@ -31,7 +32,9 @@ class MemoryStore:
     Bodies over `max_object` bytes are never kept whole: the pipeline slices or streams them.
     """
 
-    def __init__(self, budget: int, max_object: int) -> None:
+    def __init__(self, budget: int, max_object: int, arena: Arena | None = None) -> None:
+        """Large bodies lie in `arena`, if there is one."""
+        self._arena = arena
         self.budget = budget
         self.max_object = min(max_object, budget)
         self.largest = self.max_object
@@ -122,6 +125,8 @@ class MemoryStore:
         self._index.add(slot, entry)
         self._places.add(slot)
         self._taken += size
+        if self._arena is not None and isinstance(entry.content, Stored):
+            entry.content.lie_in(self._arena)
         self._opened.hold(slot, entry)
         return True
 
@@ -164,8 +169,8 @@ class MemoryStore:
             self._make_room(size)
             if parts.slot is None or self.size + size > self.budget:
                 return False
-            made = Piece(begin, piece)
-            entry = looked_at(slot)
+            lent = self._arena.keep(piece) if self._arena is not None and len(piece) > LENT else None
+            made, entry = Piece(begin, lent or piece), looked_at(slot)
             assert entry is not None
             made.slot = Slot(entry, size, self.heat, made)
             parts.pieces[begin] = made
@@ -260,6 +265,12 @@ class MemoryStore:
         parts = entry.content
         assert isinstance(parts, Parts)
         del parts.pieces[piece.first]
+
+    def let_lie(self, piece: Piece) -> None:
+        """`piece` is on disk, and is lent from there."""
+        if piece.slot is not None:
+            self._let_go(piece)
+        piece.data, piece.slot = None, None
 
     def _let_go(self, piece: Piece) -> None:
         slot = piece.slot

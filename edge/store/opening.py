@@ -15,6 +15,7 @@ from edge.storage import StoreTable
 from edge.store.contract import Store
 from edge.store.disk import Disk, Place
 from edge.store.layered import LayeredStore
+from edge.store.lent import Arena
 from edge.store.memory import MemoryStore
 from edge.store.record import Clocks
 from edge.telemetry import Gauge
@@ -39,7 +40,7 @@ def open_store(table: StoreTable, clock: Clock, crew: Crew | None = None) -> Sto
     Raises Refused where its directory can't be used.
     """
     if crew is None and not table.directory:
-        return MemoryStore(table.memory, table.max_object)
+        return MemoryStore(table.memory, table.max_object, Arena())
     memory, shared = table.memory, crew is not None and crew.size > 1
     if crew is not None and shared:
         most = int(memory * MOST_FRONTS)

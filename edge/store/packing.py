@@ -17,6 +17,7 @@ from edge.policy.freshness import Freshness, LifetimeSource
 from edge.policy.vary import Selection
 from edge.position import Position
 from edge.store.content import Stored
+from edge.store.lent import Lent
 
 # lifetime, initial_age, heard, expired; date, last_modified, order, number, position; tags, groups
 _NUMBERS = struct.Struct("<4d5q2I")
@@ -29,7 +30,7 @@ _END = "\0"  # of each text: none has it inside
 
 Names = tuple[str, ...]
 Encodings = tuple[tuple[str, bytes], ...]
-Body = bytes | tuple[bytes, Encodings] | Stored
+Body = bytes | Lent | tuple[bytes | Lent, Encodings] | Stored
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -212,7 +213,7 @@ def awake(body: Body) -> Stored:
     """The content that `at_rest` was given."""
     if isinstance(body, Stored):
         return body
-    if isinstance(body, bytes):
+    if not isinstance(body, tuple):
         return Stored(body)
     content = Stored(body[0])
     content.encoded.update(body[1])

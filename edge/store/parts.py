@@ -9,6 +9,7 @@ from sortedcontainers import SortedDict
 
 from edge.http.ranges import Part
 from edge.store.fill import AHEAD, PIECE, Cut, Fill, Lagged, Reader
+from edge.store.lent import READ, Held, read
 
 if TYPE_CHECKING:
     from edge.store.eviction import Slot
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 # were fetched before: a reader of what comes.
 More = Callable[[int, int, int], Awaitable[AsyncIterator[bytes]]]
 # Reads a piece from where it lies on disk; None if that can't be done.
-Recall = Callable[["Ref"], Awaitable[bytes | None]]
+Recall = Callable[["Ref"], Awaitable[bytes | Held | None]]
 
 
 class Piece:
@@ -31,7 +32,7 @@ class Piece:
 
     __slots__ = ("coming", "data", "end", "first", "ref", "slot")
 
-    def __init__(self, first: int, data: bytes | None, ref: Ref | None = None) -> None:
+    def __init__(self, first: int, data: bytes | Held | None, ref: Ref | None = None) -> None:
         assert data is not None or ref is not None
         self.first = first
         self.data = data
@@ -79,7 +80,7 @@ class Parts:
         """Whether byte `at` is stored."""
         return self.whole is not None or self.piece(at) is not None
 
-    async def read(self, piece: Piece) -> bytes | None:
+    async def read(self, piece: Piece) -> bytes | Held | None:
         """What `piece` holds; it and the entry are noted as used, for eviction. None if it is lost."""
         for slot in (piece.slot, self.slot):
             if slot is not None:
@@ -126,7 +127,7 @@ class Parts:
         for piece in self.pieces.values():
             if piece.first != at or piece.data is None:
                 return None
-            found.append(piece.data)
+            found.append(piece.data if isinstance(piece.data, bytes) else piece.data.read())
             at = piece.end
         return b"".join(found) if at == self.size else None
 
@@ -183,17 +184,39 @@ class Spliced(AsyncIterator[bytes]):
         self._source: AsyncIterator[bytes] | None = None
         self._fresh = False  # whether what is read now was fetched just for this, and has brought nothing yet
         self._run = 0  # how often something was fetched
-        self._piece: tuple[int, bytes] | None = None  # the stored one that is read now, and where it begins
+        # The stored one that is read now, and where it begins.
+        self._piece: tuple[int, bytes | Held] | None = None
         if not later and not parts.holds(self._at):
             self._source = self._follow()
 
     async def __anext__(self) -> bytes:
+        came = await self._next()
+        return came if isinstance(came, bytes) else await self._of(came)
+
+    async def lend(self) -> bytes | Held:
+        """What comes next, lent where it is stored so."""
+        came = await self._next()
+        if isinstance(came, Held):
+            self._at += came.size
+        return came
+
+    async def _of(self, held: Held) -> bytes:
+        """The first of what comes next."""
+        data = await read(held, 0, min(READ, held.size))
+        self._at += len(data)
+        return data
+
+    async def _next(self) -> bytes | Held:
+        """What comes next; what is lent is not counted as read. Raises StopAsyncIteration at the end."""
         while self._at < self._end:
             chunk = await (self._stored() if self._source is None else self._followed(self._source))
             if chunk:
-                chunk = chunk[: self._end - self._at]
-                self._at += len(chunk)
                 self._fresh = False
+                most = self._end - self._at
+                if isinstance(chunk, Held):
+                    return chunk.part(0, min(chunk.size, most))
+                chunk = chunk[:most]
+                self._at += len(chunk)
                 return chunk
             if self._source is None and not self._parts.holds(self._at):
                 self._source = self._follow() or await self._fetched()
@@ -207,19 +230,22 @@ class Spliced(AsyncIterator[bytes]):
         if aclose is not None:
             await aclose()
 
-    async def _stored(self) -> bytes | None:
+    async def _stored(self) -> bytes | Held | None:
         """The next bytes that are stored, or None."""
         at = self._at
         if self._parts.whole is not None:
             return self._parts.whole[at : at + PIECE]
+        data: bytes | Held
         first, data = self._piece or (0, b"")
         if not first <= at < first + len(data):
             piece = self._parts.piece(at)
-            read = None if piece is None else await self._parts.read(piece)
-            if piece is None or read is None:
+            got = None if piece is None else await self._parts.read(piece)
+            if piece is None or got is None:
                 self._piece = None
                 return None
-            first, data = self._piece = piece.first, read
+            first, data = self._piece = piece.first, got
+        if isinstance(data, Held):
+            return data.part(at - first, first + data.size - at)
         return data[at - first : at - first + PIECE]
 
     def _follow(self) -> Reader | None:

@@ -105,12 +105,13 @@ class SharedStore:
     def offer(self, entry: Entry, began: float) -> None:
         """Keep `entry`, whose fetch `began` then (wall clock), for the PoP, when there is time."""
         content, now = entry.content, self._clock.monotonic()
-        if not isinstance(content, Stored) or content.identity is None or content.template is not None:
+        body = content.identity if isinstance(content, Stored) and content.template is None else None
+        if body is None:
             return
         left = entry.freshness.ttl(now)
-        if len(content.identity) > self.max_object or left <= 0 or entry.freshness.no_cache:
+        if len(body) > self.max_object or left <= 0 or entry.freshness.no_cache:
             return
-        if self._waiting.qsize() >= WAITING or self._bytes + len(content.identity) > WAITING_BYTES:
+        if self._waiting.qsize() >= WAITING or self._bytes + len(body) > WAITING_BYTES:
             self.done["dropped"] += 1
             return
         wall = self._clock.wall()
@@ -123,7 +124,7 @@ class SharedStore:
             began,
             wall - entry.freshness.age(now),
             wall + left,
-            content.identity,
+            body if isinstance(body, bytes) else body.read(),
         )
         if entry.selection:
             names = tuple(name for name, _ in entry.selection)

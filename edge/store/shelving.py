@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from edge.policy.entry import Entry
 from edge.store.content import Stored
-from edge.store.disk import Loaded
 from edge.store.eviction import Slot
+from edge.store.lent import Lent
 from edge.store.opened import content_of
 from edge.store.parts import Parts
 from edge.store.record import template_bytes
@@ -15,6 +15,15 @@ from edge.store.shelf import TEMPLATE, WHOLE, Shelf
 from edge.transform.template import Template
 
 SHELF_OVERHEAD = 900  # bytes in memory, of knowing where an entry lies
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Bodies as they were read, or, large ones, checked to be read."""
+
+    whole: bytes | Lent | None
+    template: Template | None
+    encoded: dict[str, bytes]
 
 
 def shelf_of(entry: Entry) -> Shelf | None:
@@ -42,7 +51,7 @@ def bodies_at_hand(content: Stored | Parts) -> dict[str, bytes]:
     data = dict(content.encoded)
     if isinstance(content.template, Template):
         data[TEMPLATE] = template_bytes(content.template)
-    elif content.identity is not None:
+    elif isinstance(content.identity, bytes):
         data[WHOLE] = content.identity
     return data
 

@@ -255,7 +255,7 @@ class Compressor:
         return made or None
 
     async def _make(self, content: Stored, coding: str) -> bytes:
-        body = content.identity
+        body = content.plain
         assert body is not None
         if len(body) <= SMALL:
             made = encode(coding, body)
@@ -278,7 +278,7 @@ class Compressor:
 
     def improve(self, content: Stored, coding: str, then: Callable[[], None]) -> None:
         """Encode well, on another thread, what was encoded quickly; `then` is called once it is there."""
-        body = content.identity
+        body = content.plain
         if body is None or coding in content.making:
             return
 

@@ -63,7 +63,7 @@ async def test_the_whole_is_completed_from_what_is_here() -> None:
     assert (reply["age"], reply["accept-ranges"]) == ("0", "bytes")
     assert film.asked[1:] == [("bytes=100000-", '"v1"', 206)]
     (entry,) = stage.store.get("shop.test/p/1\x00http")
-    assert isinstance(entry.content, Stored) and entry.content.identity == BODY
+    assert isinstance(entry.content, Stored) and entry.content.plain == BODY
     assert (await stage.ask()).verdict == "hit"
 
 

@@ -57,7 +57,7 @@ async def body(store: LayeredStore, entry: Entry) -> bytes | None:
     """`entry`'s body, recalled where need be; None if it is lost."""
     content = entry.content
     assert isinstance(content, Stored)
-    return content.identity if await store.recall(entry) else None
+    return content.plain if await store.recall(entry) else None
 
 
 __all__ = ["MIB", "T0", "body", "clocks", "disk", "layered"]

@@ -25,8 +25,8 @@ def key_at(path: str) -> str:
 
 def version_in(entry: Entry) -> int:
     """The number that is written all over the body, as `tests.edge.store.filler` does."""
-    assert isinstance(entry.content, Stored) and entry.content.identity is not None
-    body = entry.content.identity.decode()
+    assert isinstance(entry.content, Stored) and entry.content.plain is not None
+    body = entry.content.plain.decode()
     assert str(len(body)) == entry.fields.get("content-length")
     times = next(times for times in TIMES if body == body[: len(body) // times] * times)
     return int(body[: len(body) // times])

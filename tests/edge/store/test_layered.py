@@ -10,6 +10,7 @@ import pytest
 from edge.purge import Groups, Keys, Mark, Prefix, Site, Tag
 from edge.store.content import Stored
 from edge.store.layered import LayeredStore
+from edge.store.lent import Held
 from edge.store.parts import Parts
 from tests.edge.stage import HandClock
 from tests.edge.store.disks import MIB, body, layered
@@ -223,7 +224,9 @@ async def test_parts_are_kept_as_they_come_and_read_from_disk(tmp_path: Path) ->
         assert [(part.first, part.end) for part in found.content.held()] == [(0, 100_000), (200_000, 300_000)]
         piece = found.content.piece(250_000)
         assert piece is not None and piece.data is None
-        assert await found.content.read(piece) == b"c" * 100_000
+        lent = await found.content.read(piece)
+        assert isinstance(lent, Held)
+        assert lent.read() == b"c" * 100_000
         assert store.keep(found.content, 100_000, b"b" * 100_000)
         store.disk.settle()
     with layered(tmp_path) as store:

@@ -88,7 +88,7 @@ class Worker:
             if not await self.store.recall(entry):
                 return None
             assert isinstance(entry.content, Stored)
-            body = entry.content.identity
+            body = entry.content.plain
             assert (
                 body is not None
                 and len(set(body)) == 1
