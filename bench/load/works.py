@@ -115,7 +115,15 @@ WORKS = (
         warm=tuple(f"/picture/{number}" for number in range(1, URLS + 1)) * 2,  # the lane's memos, too
     ),
     Work("1m", "hit, 1 MiB, from memory", Load(visitors("/film1"), 8), {"nginx": 1.0}),
-    Work("1m-disk", "hit, 1 MiB, from disk", Load(in_turn("film1", FILMS), 8), {"nginx": 1.0}, disk=True),
+    Work(
+        "1m-disk",
+        "hit, 1 MiB, from disk",
+        Load(in_turn("film1", FILMS), 8),
+        {"nginx": 1.0},
+        disk=True,
+        warm=tuple(f"/film1/{number}" for number in range(1, FILMS + 1)) * 2,
+    ),
+    Work("100m-disk", "hit, 100 MiB, from disk", Load(visitors("/film100"), 2), {"nginx": 1.0}, disk=True),
     Work("100m", "hit, 100 MiB, from memory", Load(visitors("/film100"), 2), {"nginx": 1.0}),
     Work("304", "304 hit", Load(visitors(), fields=only(("If-None-Match", '"one"'))), {"nginx": 1.5}),
     Work(
