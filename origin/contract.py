@@ -397,7 +397,7 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What becomes of an attempt. `challenge`: 3-D Secure must be asked for. A review lets the payment be
-    authorised and holds the goods back until the event `risk.reviewed` {"order", "approved", "by"}.
+    authorised and holds the goods back until `risk.reviewed` {"order", "decision", "approved", "by"}.
     """
 
     decision: str  # its id

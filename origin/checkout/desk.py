@@ -79,7 +79,16 @@ class Desk:
             )
             given = [dict(row._mapping) for row in back]
         said = shown(session, payment, self._host.prefix)
-        return Answer({**said, "stock": session.stock, "payments": attempts, "refunds": given})
+        return Answer(
+            {
+                **said,
+                "stock": session.stock,
+                "review": session.review,
+                "reviews": session.reviews,
+                "payments": attempts,
+                "refunds": given,
+            }
+        )
 
     async def _refund(self, call: Call) -> Answer:
         key = idempotency_key(call.request.headers.get("Idempotency-Key"))

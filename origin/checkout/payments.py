@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from origin.checkout.accounts import Accounts
 from origin.checkout.answered import in_flight
+from origin.checkout.assessing import Blocked, assessed, held_for
 from origin.checkout.books import book
 from origin.checkout.order import PaymentRequest
 from origin.checkout.problems import Problem, wrong
@@ -25,7 +26,7 @@ from origin.checkout.sessions import Sessions
 from origin.checkout.settings import CheckoutSettings
 from origin.checkout.states import PAYABLE
 from origin.checkout.tables import payments, refunds, sessions
-from origin.contract import Answer, Attempt, Host, Money, Statements, Verdict, Visitor
+from origin.contract import Answer, Host, Money, Statements, Visitor
 
 log = logging.getLogger("tepi.checkout")
 
@@ -162,10 +163,10 @@ class Payments:
                     raise Problem(409, "state", f"the session is {session.state}, expected open or failed")
                 if session.until <= self._host.now():
                     raise Problem(409, "state", "the session's time is over")
-                verdict = await self._assessed(connection, session, payment, visitor)
-                blocked = verdict is not None and verdict.action == "block"
+                verdict = await assessed(self._host, connection, session, payment, visitor)
+                blocked = session.review == "rejected" or (verdict is not None and verdict.action == "block")
                 if not blocked:  # of a blocked attempt nothing but the verdict is kept
-                    await self._begin(connection, session, payment, request)
+                    await self._begin(connection, held_for(session, verdict), payment, request)
         except IntegrityError:
             raise in_flight() from None
         if blocked:
@@ -186,28 +187,6 @@ class Payments:
         )
         if request is not None:
             await self._sessions.answered.record(connection, *request, 0, {})
-
-    async def _assessed(
-        self, connection: Statements, session: Session, payment: Payment, visitor: Visitor
-    ) -> Verdict | None:
-        try:
-            risk = self._host.use("risk")
-        except LookupError:
-            return None
-        document = session.document
-        attempt = Attempt(
-            order=session.id,
-            amount=Money(payment.amount, payment.currency),
-            visitor=visitor,
-            method=payment.method,
-            provider=payment.provider,
-            email=document.get("email") or "",
-            shipping_country=session.country or "",
-            billing_country=(document.get("billing_address") or {}).get("country", ""),
-            session_started=session.created_at,
-        )
-        verdict: Verdict = await risk.assess(connection, attempt)
-        return verdict
 
     async def ask(self, session: Session, payment: Payment, *, challenge: bool = False) -> Session:
         """Has the provider begin, or begin again with the same key. Raises what providers do."""
@@ -359,6 +338,8 @@ class Payments:
         session, payment = await self._sessions.find(id)
         if session.state != "authorized" or payment is None:
             raise Problem(409, "state", f"the session is {session.state}, expected authorized")
+        if session.review not in ("", "approved"):
+            raise Problem(409, "review", f"the order's review is {session.review}, expected approved")
         wanted = payment.amount if amount is None else amount
         if not 0 < wanted <= payment.amount:
             raise wrong("amount", wanted, f"1 to {payment.amount}")
@@ -375,13 +356,6 @@ class Payments:
         except Declined as error:
             raise Problem(409, "declined", f"{payment.provider}: {error}") from None
         return await self.apply(payment.id, charge)
-
-
-class Blocked(Problem):
-    """The rules of risk refuse it; visitors are not told why."""
-
-    def __init__(self) -> None:
-        super().__init__(403, "refused", "the payment is refused")
 
 
 def _values(payment: Payment) -> dict[str, Any]:

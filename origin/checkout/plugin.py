@@ -19,6 +19,7 @@ from origin.checkout.payments import Payments
 from origin.checkout.providers.contract import Tools
 from origin.checkout.providers.installed import opened
 from origin.checkout.refunding import Refunds
+from origin.checkout.reviewing import Reviews
 from origin.checkout.sessions import Sessions
 from origin.checkout.settings import CheckoutSettings
 from origin.checkout.shelf import Shelf
@@ -50,6 +51,7 @@ class Checkout(PluginDefaults):
     _news: News = field(init=False)
     _shelf: Shelf = field(init=False)
     _watch: Watch = field(init=False)
+    _reviews: Reviews = field(init=False)
     _api: Api = field(init=False)
     _desk: Desk = field(init=False)
     _visit: Visit = field(init=False)
@@ -75,6 +77,7 @@ class Checkout(PluginDefaults):
         self._watch = Watch(host, self.sessions, self.accounts, self.payments)
         await self._watch.resume()
         self._api = Api(host, self.sessions, self.payments, self.accounts)
+        self._reviews = Reviews(host, self.sessions, self._shelf, self._api, self.refunds)
         pages = Pages(host.prefix, self.accounts.pages(), settings.shipping)
         self._visit = Visit(host, self.sessions, self.payments, self.accounts, pages)
         self.begin = f"{host.prefix}/checkout/begin"
@@ -96,11 +99,12 @@ class Checkout(PluginDefaults):
     def hears(self) -> Mapping[str, Hearer]:
         """Its own news: held goods are settled after the fact, at least once; and what reviewers decided."""
         return {
-            "order.authorized": self._shelf.sell,
-            "order.paid": self._shelf.sell,
+            "order.authorized": self._reviews.placed,
+            "order.paid": self._reviews.placed,
             "order.expired": self._shelf.give_back,
             "order.cancelled": self._shelf.give_back,
             "payment.surplus": self.refunds.pay_back,
+            "risk.reviewed": self._reviews.reviewed,
         }
 
     def tasks(self) -> Iterable[Task]:
@@ -108,6 +112,7 @@ class Checkout(PluginDefaults):
         yield Task("expire sessions", WATCH_EVERY, self._watch.expire)
         yield Task("ask after payments", WATCH_EVERY, self._watch.ask_after)
         yield Task("ask again for refunds", REFUND_EVERY, self.refunds.retry)
+        yield Task("refuse rejected orders", REFUND_EVERY, self._reviews.refuse_again)
         yield Task("measure providers", MEASURE_EVERY, self.accounts.measure)
         yield Task("forget answered requests", FORGET_EVERY, self.sessions.answered.forget)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from origin.checkout.pricing import Line
 from origin.checkout.providers.contract import Action, Code, Redirect, Transfer
 from origin.checkout.states import State
+
+Review = Literal["", "open", "approved", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Session:
     created_at: float
     changed_at: float
     until: float
+    review: Review = ""
+    reviews: Mapping[str, Review] = field(default_factory=dict)
 
     @property
     def language(self) -> str:

@@ -260,6 +260,8 @@ class Sessions:
                 refunded=session.refunded,
                 payment=session.payment,
                 changed_at=session.changed_at,
+                review=session.review,
+                reviews=dict(session.reviews),
             )
         )
 
@@ -285,6 +287,7 @@ class Sessions:
             "refunded": session.refunded,
             "reference": session.document.get("reference"),
             "payment": session.payment,
+            "review": session.review,
             "goods": [
                 {"sku": one["sku"], "quantity": one["quantity"], "price": one["price"]} for one in goods
             ],

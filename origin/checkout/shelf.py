@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from origin.checkout.records import Session
 from origin.checkout.sessions import Sessions
+from origin.checkout.states import OVER
 from origin.checkout.tables import sessions
 from origin.contract import Event, Host, OutOfStock, Stock
 
@@ -19,15 +20,14 @@ AGAIN = 60.0  # seconds that goods are held anew for an order that was paid afte
 
 
 class Shelf:
-    """Hears of orders, at least once each, and settles their holds."""
+    """Settles the holds of orders, however often it is asked to."""
 
     def __init__(self, host: Host, kept: Sessions) -> None:
         self._host = host
         self._sessions = kept
 
-    async def sell(self, event: Event) -> None:
+    async def sell(self, session: Session) -> None:
         """The order is placed: what is held for it is sold, or taken anew if it was given back."""
-        session, _ = await self._sessions.find(str(event.body["session"]))
         if session.stock not in ("held", "released"):
             return
         stock: Stock = self._host.use("stock")
@@ -41,7 +41,12 @@ class Shelf:
     async def give_back(self, event: Event) -> None:
         """The order is over: what is held for it is for sale again."""
         session, _ = await self._sessions.find(str(event.body["session"]))
-        if session.stock != "held" or session.state not in ("expired", "cancelled"):
+        if session.state in OVER:
+            await self.free(session)
+
+    async def free(self, session: Session) -> None:
+        """What is still held for it is for sale again."""
+        if session.stock != "held":
             return
         stock: Stock = self._host.use("stock")
         for hold in session.holds:

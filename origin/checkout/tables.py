@@ -34,6 +34,8 @@ sessions = Table(
     Column("created_at", Float, nullable=False),
     Column("changed_at", Float, nullable=False),
     Column("until", Float, nullable=False),
+    Column("review", String(8), nullable=False),  # "" | open | approved | rejected: what all reviews come to
+    Column("reviews", JSON, nullable=False),  # the answer by decision of risk
 )
 
 payments = Table(

@@ -114,7 +114,7 @@ class Desk:
             if changed.rowcount != 1:
                 raise NoSuchDecision(f"id: got {id[:40]!r}, expected one that waits for a review")
             order = await connection.execute(select(decisions.c.order_id).where(decisions.c.id == id))
-            body = {"order": order.scalar_one(), "approved": approved, "by": by}
+            body = {"order": order.scalar_one(), "decision": id, "approved": approved, "by": by}
             await self._host.events.emit(connection, "risk.reviewed", body)
 
     async def keep(self, rules: RuleSet, by: str) -> int:

@@ -6,17 +6,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
+from origin.checkout.assessing import answered, held_for
 from origin.checkout.plugin import Checkout
+from origin.contract import Verdict
 from origin.ledger.plugin import LedgerPlugin
 from origin.risk.plugin import RiskPlugin
 from origin.storefront.plugin import Storefront
 from tests.origin.checkout.sandboxes import Market, account, free_port, sandbox, wiring
-from tests.origin.checkout.till import Till
+from tests.origin.checkout.test_progress import session as order_of
+from tests.origin.checkout.till import COFFEE, Till
 from tests.origin.risk.desks import Desks, ruleset
-from tests.origin.standing import Clock, running
+from tests.origin.standing import Clock, eventually, running
 
 
 @dataclass(slots=True)
@@ -26,14 +30,40 @@ class Guarded:
     market: Market
     desks: Desks
 
+    async def waits(self, session: str, state: str) -> str:
+        """The decision that the order waits for, once it is in `state` and that was heard."""
+        await self.market.becomes(session, state)
+        await eventually(self.heard, 30)
+        found, _ = await self.market.till.checkout.sessions.find(session)
+        assert (found.review, found.stock) == ("open", "held")
+        (waiting,) = await self.desks.desk.waiting()
+        return str(waiting["id"])
+
+    async def heard(self) -> bool:
+        """Whether every event was taken."""
+        left = await self.desks.rows("SELECT id FROM outbox WHERE kind = 'event' AND done_at IS NULL")
+        return not left
+
+    async def ends(self, session: str, stock: str) -> None:
+        """Waits until the order's goods are `stock`."""
+
+        async def are() -> bool:
+            found, _ = await self.market.till.checkout.sessions.find(session)
+            return found.stock == stock
+
+        await eventually(are, 30)
+
+    async def available(self) -> int:
+        return await self.market.till.store.available(COFFEE)
+
 
 @asynccontextmanager
-async def guarded(directory: Path) -> AsyncIterator[Guarded]:
+async def guarded(directory: Path, **checkout: Any) -> AsyncIterator[Guarded]:
     port = free_port()
     kinds = (Checkout, LedgerPlugin, RiskPlugin, Storefront)
     listen = f"127.0.0.1:{port}"
     async with sandbox(directory, f"http://{listen}/commerce/hooks/sandbox") as provider:
-        tables = {"checkout": {"providers": account(provider)}}
+        tables = {"checkout": {**checkout, "providers": account(provider)}}
         async with (
             running(directory / "origin", *kinds, wiring=wiring(), tables=tables, listen=listen) as (
                 origin,
@@ -65,3 +95,97 @@ async def test_what_is_allowed_is_paid_and_risk_learns_it(tmp_path: Path) -> Non
         await shop.market.becomes(session, "paid")
         (kept,) = await shop.desks.desk.of_order(session)
         assert (kept["action"], kept["review"], kept["outcome"]) == ("review", "open", "paid")
+
+
+REVIEW_ALL = ruleset(("all", "review", "true"))
+
+
+async def test_a_paid_order_under_review_keeps_its_goods_until_it_is_approved(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as shop:
+        await shop.desks.desk.keep(REVIEW_ALL, "test")
+        before = await shop.available()
+        session = await shop.market.buy()
+        decision = await shop.waits(session, "paid")
+        await shop.desks.desk.review(decision, True, "sari")
+        await shop.ends(session, "committed")
+        assert await shop.available() == before - 2
+        assert await shop.market.till.emitted() == ["order.paid", "risk.reviewed"]
+        assert (await shop.market.sandbox.totals())["refunded"] == 0
+
+
+async def test_a_rejected_order_that_was_paid_gets_its_money_back_and_its_goods_are_for_sale(
+    tmp_path: Path,
+) -> None:
+    async with guarded(tmp_path) as shop:
+        await shop.desks.desk.keep(REVIEW_ALL, "test")
+        before = await shop.available()
+        session = await shop.market.buy()
+        decision = await shop.waits(session, "paid")
+        await shop.desks.desk.review(decision, False, "sari")
+        await shop.ends(session, "released")
+        await shop.market.becomes(session, "refunded")
+        totals = await shop.market.sandbox.totals()
+        assert totals["refunded"] == totals["captured"] > 0
+        assert await shop.available() == before
+        assert await shop.market.till.booked("sandbox") == 0
+
+
+async def test_an_authorized_order_is_not_captured_under_review_and_let_go_when_rejected(
+    tmp_path: Path,
+) -> None:
+    async with guarded(tmp_path, capture="later") as shop:
+        await shop.desks.desk.keep(REVIEW_ALL, "test")
+        before = await shop.available()
+        session = await shop.market.buy()
+        decision = await shop.waits(session, "authorized")
+        status, problem = await shop.market.desk("POST", f"/orders/{session}/capture", {})
+        assert (status, problem["type"]) == (409, "urn:tepi:problem:review")
+        await shop.desks.desk.review(decision, False, "sari")
+        await shop.ends(session, "released")
+        await shop.market.becomes(session, "cancelled")
+        assert (await shop.market.sandbox.totals())["captured"] == 0
+        assert await shop.available() == before
+        got = await shop.market.till.post(f"/sessions/{session}/payments", {"method": "card"})
+        assert got.status == 409
+
+
+async def test_an_answer_that_comes_before_the_money_holds_for_it(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as shop:
+        await shop.desks.desk.keep(REVIEW_ALL, "test")
+        session = str((await shop.market.till.open())["id"])
+        await shop.market.begin(session)
+        (waiting,) = await shop.desks.desk.waiting()
+        await shop.desks.desk.review(waiting["id"], True, "sari")
+        await eventually(shop.heard, 30)
+        found, _ = await shop.market.till.checkout.sessions.find(session)
+        assert (found.review, found.stock) == ("approved", "held")
+        await shop.market.sandbox.pay(await shop.market.reference(session))
+        await shop.ends(session, "committed")
+
+
+async def test_a_provider_that_does_not_answer_is_told_later_of_the_rejection(tmp_path: Path) -> None:
+    async with guarded(tmp_path, capture="later") as shop:
+        await shop.desks.desk.keep(REVIEW_ALL, "test")
+        session = await shop.market.buy()
+        decision = await shop.waits(session, "authorized")
+        await shop.market.sandbox.kill()
+        await shop.desks.desk.review(decision, False, "sari")
+        await shop.ends(session, "released")
+        assert (await shop.market.till.session(session))["state"] == "authorized"
+        await shop.market.sandbox.start()
+        await shop.market.becomes(session, "cancelled")
+
+
+def test_every_review_must_be_approved_and_one_rejection_refuses() -> None:
+    def verdict(decision: str) -> Verdict:
+        return Verdict(decision, "review", False, ())
+
+    order = held_for(held_for(order_of(), verdict("a")), verdict("b"))
+    first = answered(order, "a", approved=True)
+    assert (order.review, first.review) == ("open", "open")
+    assert answered(first, "b", approved=True).review == "approved"
+    assert answered(first, "b", approved=False).review == "rejected"
+    assert answered(first, "a", approved=False) == first
+    assert answered(first, "never", approved=True) == first
+    assert held_for(first, verdict("a")) == first
+    assert held_for(order, Verdict("c", "allow", False, ())) == order
