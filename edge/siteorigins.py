@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from edge.notation import OriginUrl, Prefix, Seconds, Table
+from edge.carts import keys_of
+from edge.notation import Many, OriginUrl, Prefix, Seconds, Table
 
 
 class OriginServer(Table):
@@ -54,6 +55,11 @@ class Commerce(Table):
 
     prefix: Prefix = Field("/commerce", description="Paths that the commerce origin answers.")
     url: OriginUrl = Field(description="Its mutual listener: https://HOST:PORT (http without mutual TLS).")
+    cart_keys: Annotated[tuple[str, ...], Many] = Field(
+        (),
+        max_length=8,
+        description="Public keys of its cart tokens, as ID:KEY; nodes refuse what they did not sign.",
+    )
 
     @field_validator("prefix")
     @classmethod
@@ -61,3 +67,9 @@ class Commerce(Table):
         if not prefix.strip("/"):
             raise ValueError("a prefix other than /, for example /commerce")
         return prefix.rstrip("/")
+
+    @field_validator("cart_keys")
+    @classmethod
+    def _are_keys(cls, written: tuple[str, ...]) -> tuple[str, ...]:
+        keys_of(written)
+        return written

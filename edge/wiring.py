@@ -19,6 +19,7 @@ from edge.berth import ALONE, Berth
 from edge.checkpoint import Checkpoint
 from edge.config import EdgeConfig
 from edge.front import IDENTITY, Front
+from edge.guard.carts import CartGuard
 from edge.guard.gate import Gate
 from edge.hooks import Hooks
 from edge.http.message import Client
@@ -95,7 +96,7 @@ def build(
     )
     front = Front(
         gate=gate,
-        answer=pipeline.handle,
+        answer=CartGuard(sites, clock, IDENTITY).before(pipeline.handle),
         relay=relay,
         finished=lambda finished: edge.write_log(finished),
         clock=clock,

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 
+from edge.carts import FIELD
 from origin.checkout.accounts import Accounts
-from origin.checkout.order import PaymentRequest, SessionRequest, idempotency_key, parsed
+from origin.checkout.carts import Carts, in_full
+from origin.checkout.order import (
+    CartRequest,
+    PaymentRequest,
+    RedeemRequest,
+    SessionRequest,
+    idempotency_key,
+    parsed,
+)
 from origin.checkout.payments import Payments
 from origin.checkout.problems import Problem
 from origin.checkout.providers.contract import Declined, Unanswered, Unavailable
@@ -18,14 +28,17 @@ from origin.contract import GET, POST, Answer, Call, Handler, Host, Route
 class Api:
     """Routes that take and give JSON."""
 
-    def __init__(self, host: Host, kept: Sessions, paid: Payments, accounts: Accounts) -> None:
+    def __init__(self, host: Host, kept: Sessions, carts: Carts, paid: Payments, accounts: Accounts) -> None:
         self._host = host
         self._sessions = kept
+        self._carts = carts
         self._payments = paid
         self._accounts = accounts
 
     def routes(self) -> Iterable[Route]:
         """Every address of it."""
+        yield POST("/checkout/carts", refusing(self._cart))
+        yield GET("/checkout/carts/keys", refusing(self._keys))
         yield POST("/checkout/sessions", refusing(self._open))
         yield GET("/checkout/sessions/{id}", refusing(self._show))
         yield POST("/checkout/sessions/{id}/payments", refusing(self._pay))
@@ -33,8 +46,22 @@ class Api:
 
     async def _open(self, call: Call) -> Answer:
         key = idempotency_key(call.request.headers.get("Idempotency-Key"))
-        asked, fingerprint = parsed(SessionRequest, await call.request.read())
-        return await self._sessions.open(asked, call.visitor.site, key, fingerprint)
+        body, tokens = await call.request.read(), call.request.headers.getall(FIELD, [])
+        if not tokens:
+            asked, fingerprint = parsed(SessionRequest, body)
+            return await self._sessions.open(asked, call.visitor.site, key, fingerprint)
+        said, fingerprint = parsed(RedeemRequest, body)
+        cart = self._carts.read(", ".join(tokens), call.visitor.site)
+        fingerprint = hashlib.sha256(f"{fingerprint} {cart.id}".encode()).hexdigest()
+        return await self._sessions.open(in_full(said, cart), cart.site, key, fingerprint, cart)
+
+    async def _cart(self, call: Call) -> Answer:
+        key = idempotency_key(call.request.headers.get("Idempotency-Key"))
+        asked, fingerprint = parsed(CartRequest, await call.request.read())
+        return await self._carts.issue(asked, call.visitor.site, key, fingerprint)
+
+    async def _keys(self, call: Call) -> Answer:
+        return Answer(self._carts.keys())
 
     async def _show(self, call: Call) -> Answer:
         return self._shown(*await self._sessions.find(call.match["id"]))

@@ -80,11 +80,16 @@ class Address(_Document):
     phone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9 ()-]{5,24}$")] | None = None
 
 
-class SessionRequest(_Document):
-    """A basket that is to be paid."""
+class CartRequest(_Document):
+    """A basket whose prices and goods are to be kept for a while."""
 
     lines: Annotated[list[WantedLine], Field(min_length=1, max_length=MOST_LINES)]
     currency: Annotated[str, AfterValidator(_known_currency)]
+
+
+class RedeemRequest(_Document):
+    """What is said with a cart's token, which says itself what is to be paid."""
+
     email: Annotated[str, StringConstraints(max_length=254), AfterValidator(_email)] | None = None
     shipping_address: Address | None = None
     billing_address: Address | None = None
@@ -92,6 +97,10 @@ class SessionRequest(_Document):
     language: Literal["id", "en"] = "id"
     return_path: Annotated[str, StringConstraints(max_length=500), AfterValidator(_path)] | None = None
     reference: Annotated[Text, StringConstraints(max_length=64)] | None = None
+
+
+class SessionRequest(RedeemRequest, CartRequest):
+    """A basket that is to be paid."""
 
 
 class ContactRequest(_Document):

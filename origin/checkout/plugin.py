@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from origin.checkout.accounts import Accounts
 from origin.checkout.api import Api
+from origin.checkout.carts import Carts, Keys
 from origin.checkout.desk import Desk
 from origin.checkout.news import News
 from origin.checkout.pages import Pages
@@ -62,6 +63,7 @@ class Checkout(PluginDefaults):
         """Opens the accounts at providers. ValueError: one's settings or secrets are wrong."""
         settings = host.settings
         assert isinstance(settings, CheckoutSettings)
+        keys = Keys.of(settings, host)
         self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         try:
             providers = opened(settings.providers, Tools(self._http, host.reveal, host.now))
@@ -76,7 +78,8 @@ class Checkout(PluginDefaults):
         self._shelf = Shelf(host, self.sessions)
         self._watch = Watch(host, self.sessions, self.accounts, self.payments)
         await self._watch.resume()
-        self._api = Api(host, self.sessions, self.payments, self.accounts)
+        carts = Carts(host, settings, self.sessions, keys)
+        self._api = Api(host, self.sessions, carts, self.payments, self.accounts)
         self._reviews = Reviews(host, self.sessions, self._shelf, self._api, self.refunds)
         pages = Pages(host.prefix, self.accounts.pages(), settings.shipping)
         self._visit = Visit(host, self.sessions, self.payments, self.accounts, pages)

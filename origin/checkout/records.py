@@ -33,6 +33,7 @@ class Session:
     until: float
     review: Review = ""
     reviews: Mapping[str, Review] = field(default_factory=dict)
+    cart: str | None = None
 
     @property
     def language(self) -> str:

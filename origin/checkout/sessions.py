@@ -13,8 +13,9 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from edge.carts import Cart
 from origin.checkout.answered import Answered, in_flight
-from origin.checkout.order import ContactRequest, SessionRequest
+from origin.checkout.order import CartRequest, ContactRequest, SessionRequest
 from origin.checkout.pricing import Line, Shipping, Tax, TooMuch, Wanted, lines_of, total_of
 from origin.checkout.problems import Problem, wrong
 from origin.checkout.records import Payment, Session, line_document, payment_of, session_of, shown
@@ -68,8 +69,13 @@ class Sessions:
 
     # Opening --------------------------------------------------------------------------------------
 
-    async def open(self, asked: SessionRequest, site: str | None, key: str, fingerprint: str) -> Answer:
-        """A new session, or the answer that was given under `key` before. Raises Problem."""
+    async def open(
+        self, asked: SessionRequest, site: str | None, key: str, fingerprint: str, cart: Cart | None = None
+    ) -> Answer:
+        """A new session, or the answer that was given under `key` before. Raises Problem.
+
+        While `cart` lives, its prices hold. It makes one session.
+        """
         scope = f"session {site or ''}"
         before = await self.answered.before(scope, key, fingerprint)
         if before is not None:
@@ -78,9 +84,12 @@ class Sessions:
             before = await self.answered.before(scope, key, fingerprint)
             if before is not None:
                 return before
-            lines = await self._priced(asked)
-            async with self._held(asked) as holds:
-                session = self._new(asked, site, lines, holds)
+            if cart is not None and await self._is_used(cart):
+                raise _used()
+            agreed = cart is not None and self._host.now() < cart.expires
+            lines = await self._priced(asked, agreed=agreed)
+            async with self.held(asked, self._settings.seconds + GRACE, cart) as holds:
+                session = self._new(asked, site, lines, holds, None if cart is None else cart.id)
                 said = shown(session, None, self._host.prefix)
                 try:
                     async with self._host.write() as connection:
@@ -89,12 +98,36 @@ class Sessions:
                         if session.state == "paid":
                             await self.tell(connection, "order.paid", session)
                 except IntegrityError:
+                    if cart is not None and await self._is_used(cart):
+                        raise _used() from None
                     raise in_flight() from None
+            if cart is not None:
+                await self._let_go(cart)
         return Answer(
             said, status=201, fields={"Location": f"{self._host.prefix}/checkout/sessions/{session.id}"}
         )
 
-    async def _priced(self, asked: SessionRequest) -> tuple[Line, ...]:
+    async def _is_used(self, cart: Cart) -> bool:
+        async with self._host.read() as connection:
+            found = await connection.execute(select(sessions.c.id).where(sessions.c.cart == cart.id))
+            return found.first() is not None
+
+    async def _let_go(self, cart: Cart) -> None:
+        """The session holds the goods itself."""
+        stock: Stock = self._host.use("stock")
+        for line in cart.lines:
+            await stock.release(line.hold)
+
+    async def _priced(self, asked: SessionRequest, *, agreed: bool) -> tuple[Line, ...]:
+        wanted = await self.wanted(asked, agreed=agreed)
+        country = None if asked.shipping_address is None else asked.shipping_address.country
+        try:
+            return lines_of(wanted, self._sent(asked, country), self._taxes, country)
+        except TooMuch as error:
+            raise Problem(422, "invalid", str(error)) from None
+
+    async def wanted(self, asked: CartRequest, *, agreed: bool = False) -> Sequence[Wanted]:
+        """The basket at today's prices, or at those that it says where they are `agreed`. Raises Problem."""
         catalogue: Catalogue = self._host.use("catalogue")
         wanted, seen, changed = [], set(), []
         for number, line in enumerate(asked.lines):
@@ -104,7 +137,10 @@ class Sessions:
             product = await catalogue.product(line.sku)
             if product is None:
                 raise wrong(f"lines.{number}.sku", line.sku, "a product of this shop", kind="unknown-product")
-            price = await self._in(asked.currency, product)
+            if agreed and line.price is not None:
+                price = Money(line.price, asked.currency)
+            else:
+                price = await self._in(asked.currency, product)
             if line.price is not None and line.price != price.minor:
                 changed.append({"sku": line.sku, "shown": line.price, "now": price.minor})
             wanted.append(Wanted(line.sku, line.quantity, price, dict(product.names)))
@@ -116,11 +152,7 @@ class Sessions:
                 f"{first['sku']}: the page said {first['shown']}, the price is {first['now']}",
                 more={"currency": asked.currency, "prices": changed},
             )
-        country = None if asked.shipping_address is None else asked.shipping_address.country
-        try:
-            return lines_of(wanted, self._sent(asked, country), self._taxes, country)
-        except TooMuch as error:
-            raise Problem(422, "invalid", str(error)) from None
+        return wanted
 
     async def _in(self, currency: str, product: Product) -> Money:
         price = product.price
@@ -147,14 +179,25 @@ class Sessions:
         return chosen
 
     @contextlib.asynccontextmanager
-    async def _held(self, asked: SessionRequest) -> AsyncIterator[Sequence[Hold]]:
-        """The basket's goods are held; given back where the session does not come to be."""
+    async def held(
+        self, asked: CartRequest, seconds: float, cart: Cart | None = None
+    ) -> AsyncIterator[Sequence[Hold]]:
+        """The basket's goods are held; given back where what they are for does not come to be.
+
+        What can't be had beside `cart`'s own goods is taken from those.
+        """
         stock: Stock = self._host.use("stock")
         held: list[Hold] = []
         try:
             for number, line in enumerate(asked.lines):
                 try:
-                    held.append(await stock.hold(line.sku, line.quantity, self._settings.seconds + GRACE))
+                    try:
+                        held.append(await stock.hold(line.sku, line.quantity, seconds))
+                    except OutOfStock:
+                        if cart is None:
+                            raise
+                        await stock.release(cart.lines[number].hold)
+                        held.append(await stock.hold(line.sku, line.quantity, seconds))
                 except OutOfStock as error:
                     raise Problem(
                         409,
@@ -169,7 +212,12 @@ class Sessions:
             raise
 
     def _new(
-        self, asked: SessionRequest, site: str | None, lines: Sequence[Line], holds: Sequence[Hold]
+        self,
+        asked: SessionRequest,
+        site: str | None,
+        lines: Sequence[Line],
+        holds: Sequence[Hold],
+        cart: str | None,
     ) -> Session:
         now, total = self._host.now(), total_of(lines)
         document: dict[str, Any] = asked.model_dump(mode="json", exclude={"lines", "currency"})
@@ -189,6 +237,7 @@ class Sessions:
             created_at=now,
             changed_at=now,
             until=now + self._settings.seconds,
+            cart=cart,
         )
 
     async def describe(self, id: str, said: ContactRequest) -> Session:
@@ -299,3 +348,7 @@ class Sessions:
 
 def _values(session: Session) -> dict[str, Any]:
     return {one.name: getattr(session, one.name) for one in fields(session)}
+
+
+def _used() -> Problem:
+    return Problem(409, "cart-used", "Cart-Token: this cart has its session already; ask for a new cart")

@@ -74,6 +74,17 @@ class CheckoutSettings(_Table):
     seconds: int = Field(
         3600, ge=60, le=604_800, description="Seconds that a session can be paid; its goods are held as long."
     )
+    cart_seconds: int = Field(
+        600, ge=30, le=3600, description="Seconds that a cart's token is good, and its goods are held."
+    )
+    cart_key: int = Field(
+        1, ge=1, le=1_000_000, description="Number of the key that signs carts; the one before is still good."
+    )
+    cart_secret: str | None = Field(
+        None,
+        description="What those keys are made of, as file:PATH or env:NAME, 32 characters or more: "
+        "the same for all origins of a shop. Unset, this origin's own secret.",
+    )
     capture: Literal["at_once", "later"] = Field(
         "at_once", description="Whether cards are charged at once, or authorized and captured by command."
     )

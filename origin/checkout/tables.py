@@ -36,6 +36,7 @@ sessions = Table(
     Column("until", Float, nullable=False),
     Column("review", String(8), nullable=False),  # "" | open | approved | rejected: what all reviews come to
     Column("reviews", JSON, nullable=False),  # the answer by decision of risk
+    Column("cart", String(40)),  # whose token opened it
 )
 
 payments = Table(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -110,6 +111,7 @@ async def open_till(
     clock: Clock | None = None,
     wiring: Wiring | None = None,
     listen: str = "127.0.0.1:0",
+    settings: Mapping[str, Any] = MappingProxyType({}),
     **checkout: Any,
 ) -> AsyncIterator[Till]:
     clock = clock or Clock()
@@ -117,7 +119,10 @@ async def open_till(
     plugins = (Checkout, LedgerPlugin, Storefront)
     tables = {"checkout": checkout}
     async with (
-        running(directory, *plugins, wiring=wiring, tables=tables, listen=listen) as (origin, bound),
+        running(directory, *plugins, wiring=wiring, tables=tables, listen=listen, **settings) as (
+            origin,
+            bound,
+        ),
         aiohttp.ClientSession() as client,
     ):
         yield Till(origin, bound, client, clock)

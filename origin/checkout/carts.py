@@ -1,0 +1,163 @@
+"""Carts: a basket's prices and goods, promised for a while under this origin's signature.
+
+Keys are made of a secret and a number: nothing is kept of them. The one before the current one is still good,
+and the next is published already, so that nodes know it when its time comes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.exc import IntegrityError
+
+from edge.carts import (
+    FIELD,
+    LONGEST,
+    REFUSALS,
+    Cart,
+    CartLine,
+    CartReason,
+    NotBelieved,
+    check,
+    encoded,
+    signed,
+    verified,
+)
+from origin.checkout.answered import in_flight
+from origin.checkout.order import CartRequest, RedeemRequest, SessionRequest, WantedLine
+from origin.checkout.problems import Problem
+from origin.checkout.sessions import Sessions
+from origin.checkout.settings import CheckoutSettings
+from origin.contract import Answer, Host
+
+SHORTEST_SECRET = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys around the current one: what signs, what is believed, and what is published, raw and by id."""
+
+    id: str
+    private: Ed25519PrivateKey
+    believed: Mapping[str, bytes]
+    published: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, settings: CheckoutSettings, host: Host) -> Self:
+        """The keys by the settings. ValueError: the secret can't be had, or is too short."""
+        secret = host.secret if settings.cart_secret is None else host.reveal(settings.cart_secret).encode()
+        if len(secret) < SHORTEST_SECRET:
+            raise ValueError(
+                f"cart_secret: got {len(secret)} bytes, expected {SHORTEST_SECRET} or more of chance"
+            )
+        now = settings.cart_key
+        private = {number: _private(secret, number) for number in (now - 1, now, now + 1) if number}
+        public = {number: key.public_key().public_bytes_raw() for number, key in private.items()}
+        named = {number: (key_id(raw), raw) for number, raw in public.items()}
+        return cls(
+            named[now][0],
+            private[now],
+            dict(one for number, one in named.items() if number <= now),
+            dict(named.values()),
+        )
+
+
+class Carts:
+    """The carts of this origin. They are nowhere but in their tokens, until one makes a session."""
+
+    def __init__(self, host: Host, settings: CheckoutSettings, kept: Sessions, keys: Keys) -> None:
+        self._host = host
+        self._seconds = settings.cart_seconds
+        self._sessions = kept
+        self._keys = keys
+
+    async def issue(self, asked: CartRequest, site: str | None, key: str, fingerprint: str) -> Answer:
+        """A cart and its token, or what was answered under `key` before. Raises Problem."""
+        scope, answered = f"cart {site or ''}", self._sessions.answered
+        before = await answered.before(scope, key, fingerprint)
+        if before is not None:
+            return before
+        with answered.under_way(scope, key):
+            wanted = await self._sessions.wanted(asked)
+            async with self._sessions.held(asked, self._seconds) as holds:
+                now = int(self._host.now())
+                lines = tuple(
+                    CartLine(one.sku, one.quantity, one.price.minor, hold.id)
+                    for one, hold in zip(wanted, holds, strict=True)
+                )
+                cart = Cart(
+                    id=f"ct_{secrets.token_hex(16)}",
+                    site=site,
+                    currency=asked.currency,
+                    lines=lines,
+                    held_until=min(int(hold.until) for hold in holds),
+                    issued=now,
+                    expires=now + self._seconds,
+                )
+                said = self._shown(cart)
+                try:
+                    async with self._host.write() as connection:
+                        await answered.record(connection, scope, key, fingerprint, 201, said)
+                except IntegrityError:
+                    raise in_flight() from None
+        return Answer(said, status=201)
+
+    def _shown(self, cart: Cart) -> dict[str, Any]:
+        """What the client is told. Raises Problem where that is more than a field can carry."""
+        token = signed(cart, self._keys.id, self._keys.private)
+        if len(token) > LONGEST:
+            raise Problem(422, "cart-size", f"lines: got {len(cart.lines)}, too many for one {FIELD}")
+        return {
+            "id": cart.id,
+            "token": token,
+            "currency": cart.currency,
+            "lines": [{"sku": one.sku, "quantity": one.quantity, "price": one.price} for one in cart.lines],
+            "issued_at": cart.issued,
+            "expires_at": cart.expires,
+            "held_until": cart.held_until,
+        }
+
+    def read(self, token: str, site: str | None) -> Cart:
+        """The cart of `token`, if it is `site`'s; it may be over. Raises Problem."""
+        try:
+            cart = verified(token, self._keys.believed)
+            check(cart, site, self._host.now())
+        except NotBelieved as error:
+            if error.reason is CartReason.EXPIRED:
+                return cart
+            status, detail = REFUSALS[error.reason]
+            raise Problem(status, error.reason, detail) from None
+        return cart
+
+    def keys(self) -> Mapping[str, Any]:
+        """The public keys, for programs (RFC 7517, RFC 8037) and as a site's document has them."""
+        return {
+            "keys": [
+                {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": encoded(raw)}
+                for id, raw in self._keys.published.items()
+            ],
+            "cart_keys": [f"{id}:{encoded(raw)}" for id, raw in self._keys.published.items()],
+            "current": self._keys.id,
+        }
+
+
+def in_full(said: RedeemRequest, cart: Cart) -> SessionRequest:
+    """What is asked for with the token of `cart`."""
+    lines = [WantedLine(sku=one.sku, quantity=one.quantity, price=one.price) for one in cart.lines]
+    return SessionRequest(lines=lines, currency=cart.currency, **dict(said))
+
+
+def key_id(public: bytes) -> str:
+    """The name of a key: the same wherever it is made."""
+    return hashlib.sha256(public).hexdigest()[:12]
+
+
+def _private(secret: bytes, number: int) -> Ed25519PrivateKey:
+    seed = hmac.digest(secret, f"tepi cart key {number}".encode(), hashlib.sha256)
+    return Ed25519PrivateKey.from_private_bytes(seed)
