@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from edge.carts import FIELD
 from origin.checkout.accounts import Accounts
+from origin.checkout.browser import Browser, device_of
 from origin.checkout.carts import Carts, in_full
 from origin.checkout.order import (
     CartRequest,
@@ -71,7 +72,8 @@ class Api:
         asked, fingerprint = parsed(PaymentRequest, await call.request.read())
         id = call.match["id"]
         back = f"{address_of(call)}{self._host.prefix}/checkout/{id}/return"
-        return await self._payments.begin(id, asked, call.visitor, back, key, fingerprint)
+        browser = Browser(call.visitor, device_of(call.request.cookies))
+        return await self._payments.begin(id, asked, browser, back, key, fingerprint)
 
     async def _cancel(self, call: Call) -> Answer:
         return self._shown(*await self.cancel(call.match["id"]))

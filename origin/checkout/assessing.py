@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from origin.checkout.browser import Browser
 from origin.checkout.problems import Problem
 from origin.checkout.records import Payment, Review, Session
-from origin.contract import Attempt, Host, Money, Risk, Statements, Verdict, Visitor
+from origin.contract import Attempt, Host, Money, Risk, Statements, Verdict
 
 
 class Blocked(Problem):
@@ -18,7 +19,7 @@ class Blocked(Problem):
 
 
 async def assessed(
-    host: Host, connection: Statements, session: Session, payment: Payment, visitor: Visitor
+    host: Host, connection: Statements, session: Session, payment: Payment, browser: Browser
 ) -> Verdict | None:
     """Risk's verdict, kept in the caller's transaction; None where there is no such plugin."""
     try:
@@ -29,13 +30,15 @@ async def assessed(
     attempt = Attempt(
         order=session.id,
         amount=Money(payment.amount, payment.currency),
-        visitor=visitor,
+        visitor=browser.visitor,
         method=payment.method,
         provider=payment.provider,
         email=document.get("email") or "",
+        device=browser.device,
         shipping_country=session.country or "",
         billing_country=(document.get("billing_address") or {}).get("country", ""),
         session_started=session.created_at,
+        page_viewed=browser.page_viewed,
     )
     return await risk.assess(connection, attempt)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,17 @@ NO_COUNTRIES = ("EU", "EZ", "UN", "ZZ", "QO", "XA", "XB")  # that CLDR names too
 
 
 class Pages:
-    """Renders. `forms_lead_to` are origins of providers' pages that are not HTTPS."""
+    """Renders. `forms_lead_to` are origins of providers' pages that are not HTTPS; `seal` signs a viewing."""
 
-    def __init__(self, prefix: str, forms_lead_to: Sequence[str], shipping: Sequence[ShippingOption]) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        forms_lead_to: Sequence[str],
+        shipping: Sequence[ShippingOption],
+        seal: Callable[[str], str],
+    ) -> None:
         self._prefix = prefix
+        self._seal = seal
         self._shipping = shipping
         self._texts: dict[str, dict[str, str]] = tomllib.loads(
             (HERE / "data" / "texts.toml").read_text(encoding="utf-8")
@@ -135,6 +142,7 @@ class Pages:
             contact=self._contact(session),
             shipping=self._sending(session),
             attempt=f"{session.changed_at}",
+            seen=self._seal(session.id),
             **self._about(session),
         )
         return Answer(html, PRIVATE, status=status, fields=self._fields)

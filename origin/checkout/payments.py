@@ -16,6 +16,7 @@ from origin.checkout.accounts import Accounts
 from origin.checkout.answered import in_flight
 from origin.checkout.assessing import Blocked, assessed, held_for
 from origin.checkout.books import book
+from origin.checkout.browser import Browser
 from origin.checkout.order import PaymentRequest
 from origin.checkout.problems import Problem, wrong
 from origin.checkout.progress import step
@@ -26,7 +27,7 @@ from origin.checkout.sessions import Sessions
 from origin.checkout.settings import CheckoutSettings
 from origin.checkout.states import PAYABLE
 from origin.checkout.tables import payments, refunds, sessions
-from origin.contract import Answer, Host, Money, Statements, Visitor
+from origin.contract import Answer, Host, Money, Statements
 
 log = logging.getLogger("tepi.checkout")
 
@@ -48,7 +49,7 @@ class Payments:
     # Beginning ------------------------------------------------------------------------------------
 
     async def begin(
-        self, id: str, asked: PaymentRequest, visitor: Visitor, return_url: str, key: str, fingerprint: str
+        self, id: str, asked: PaymentRequest, browser: Browser, return_url: str, key: str, fingerprint: str
     ) -> Answer:
         """Begins to pay a session, or says again what was answered under `key`. Raises Problem."""
         scope = f"payment {id}"
@@ -58,7 +59,7 @@ class Payments:
         with self._sessions.answered.under_way(scope, key):
             if before is None:
                 await self._payable(id)
-                await self._ask_in_turn(id, asked, visitor, return_url, (scope, key, fingerprint))
+                await self._ask_in_turn(id, asked, browser, return_url, (scope, key, fingerprint))
             session, payment = await self._sessions.find(id)
             said = shown(session, payment, self._host.prefix)
             async with self._host.write() as connection:
@@ -83,7 +84,7 @@ class Payments:
         self,
         id: str,
         asked: PaymentRequest,
-        visitor: Visitor,
+        browser: Browser,
         return_url: str,
         request: tuple[str, str, str],
     ) -> None:
@@ -94,7 +95,7 @@ class Payments:
             raise self._not_offered(session, asked)
         for turn, name in enumerate(names):
             payment = self._new(session, name, asked, return_url, request, turn)
-            challenge = await self._write_ahead(payment, visitor, request if turn == 0 else None)
+            challenge = await self._write_ahead(payment, browser, request if turn == 0 else None)
             try:
                 await self.ask(session, payment, challenge=challenge)
                 return
@@ -153,7 +154,7 @@ class Payments:
         )
 
     async def _write_ahead(
-        self, payment: Payment, visitor: Visitor, request: tuple[str, str, str] | None
+        self, payment: Payment, browser: Browser, request: tuple[str, str, str] | None
     ) -> bool:
         """Notes the attempt before anybody is asked; whether 3-D Secure must be. Raises Problem."""
         try:
@@ -163,7 +164,7 @@ class Payments:
                     raise Problem(409, "state", f"the session is {session.state}, expected open or failed")
                 if session.until <= self._host.now():
                     raise Problem(409, "state", "the session's time is over")
-                verdict = await assessed(self._host, connection, session, payment, visitor)
+                verdict = await assessed(self._host, connection, session, payment, browser)
                 blocked = session.review == "rejected" or (verdict is not None and verdict.action == "block")
                 if not blocked:  # of a blocked attempt nothing but the verdict is kept
                     await self._begin(connection, held_for(session, verdict), payment, request)

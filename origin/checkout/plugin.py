@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from origin.checkout.accounts import Accounts
 from origin.checkout.api import Api
+from origin.checkout.browser import sealed_view
 from origin.checkout.carts import Carts, Keys
 from origin.checkout.desk import Desk
 from origin.checkout.news import News
@@ -57,12 +58,14 @@ class Checkout(PluginDefaults):
     _desk: Desk = field(init=False)
     _visit: Visit = field(init=False)
     begin: str = field(init=False)
+    _host: Host = field(init=False)
     _http: aiohttp.ClientSession = field(init=False)
 
     async def start(self, host: Host) -> None:
         """Opens the accounts at providers. ValueError: one's settings or secrets are wrong."""
         settings = host.settings
         assert isinstance(settings, CheckoutSettings)
+        self._host = host
         keys = Keys.of(settings, host)
         self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         try:
@@ -81,11 +84,14 @@ class Checkout(PluginDefaults):
         carts = Carts(host, settings, self.sessions, keys)
         self._api = Api(host, self.sessions, carts, self.payments, self.accounts)
         self._reviews = Reviews(host, self.sessions, self._shelf, self._api, self.refunds)
-        pages = Pages(host.prefix, self.accounts.pages(), settings.shipping)
+        pages = Pages(host.prefix, self.accounts.pages(), settings.shipping, self._seal)
         self._visit = Visit(host, self.sessions, self.payments, self.accounts, pages)
         self.begin = f"{host.prefix}/checkout/begin"
         host.offer("checkout", self)
         self._desk = Desk(host, self.sessions, self.payments, self.refunds)
+
+    def _seal(self, session: str) -> str:
+        return sealed_view(self._host.secret, session, self._host.now())
 
     async def stop(self) -> None:
         """Closes the connections to providers."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 from origin.checkout.accounts import Accounts
 from origin.checkout.api import address_of
+from origin.checkout.browser import Browser, device_cookie, device_of, page_viewed
 from origin.checkout.order import ContactRequest, PaymentRequest, SessionRequest, parsed
 from origin.checkout.pages import LANGUAGES, OPTIONAL, Pages
 from origin.checkout.payments import Payments
@@ -80,7 +83,12 @@ class Visit:
                 session, payment = await self._freed(session, payment)
             elif "check" in query or payment.reference is None:
                 session, payment = await self._looked(session, payment, None)
-        return self._pages.show(session, payment, self._accounts.methods(session.currency))
+        page = self._pages.show(session, payment, self._accounts.methods(session.currency))
+        if device_of(call.request.cookies):
+            return page
+        secure = address_of(call).startswith("https:")
+        cookie = device_cookie(secrets.token_hex(16), f"{self._host.prefix}/checkout", secure=secure)
+        return replace(page, cookies=(cookie,))
 
     async def _return(self, call: Call) -> Answer:
         found = await self._find(call)
@@ -108,7 +116,9 @@ class Visit:
             asked, fingerprint = parsed(PaymentRequest, json.dumps(wish).encode())
             key = hashlib.sha256(f"{form.get('attempt', '')} {fingerprint}".encode()).hexdigest()
             back = f"{address_of(call)}{here}/return"
-            await self._payments.begin(session.id, asked, call.visitor, back, key, fingerprint)
+            seen = page_viewed(self._host.secret, session.id, form.get("seen", ""))
+            browser = Browser(call.visitor, device_of(call.request.cookies), seen)
+            await self._payments.begin(session.id, asked, browser, back, key, fingerprint)
         except Problem as problem:
             session, payment = await self._sessions.find(session.id)
             note = self._pages.said(session.language, problem)

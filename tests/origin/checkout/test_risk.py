@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from origin.ledger.plugin import LedgerPlugin
 from origin.risk.plugin import RiskPlugin
 from origin.storefront.plugin import Storefront
 from tests.origin.checkout.sandboxes import Market, account, free_port, sandbox, wiring
+from tests.origin.checkout.test_pages import CONTACT, SAME
 from tests.origin.checkout.test_progress import session as order_of
 from tests.origin.checkout.till import COFFEE, Till
 from tests.origin.risk.desks import Desks, ruleset
@@ -95,6 +97,29 @@ async def test_what_is_allowed_is_paid_and_risk_learns_it(tmp_path: Path) -> Non
         await shop.market.becomes(session, "paid")
         (kept,) = await shop.desks.desk.of_order(session)
         assert (kept["action"], kept["review"], kept["outcome"]) == ("review", "open", "paid")
+
+
+async def test_rules_see_the_browsers_mark_and_how_long_its_page_was_looked_at(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as shop:
+        till = shop.market.till
+        path = f"/commerce/checkout/{(await till.open())['id']}"
+        cookie = (await till.ask("GET", path)).fields["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "Path=/commerce/checkout;" in cookie
+        mark = {**SAME, "Cookie": cookie.partition(";")[0]}
+        assert "Set-Cookie" not in (await till.ask("GET", path, headers=mark)).fields
+        known = []
+        for forged, fields in ((False, mark), (True, SAME), (True, {**SAME, "Cookie": "tepi_device=me"})):
+            id = (await till.open())["id"]
+            page = await till.ask("GET", f"/commerce/checkout/{id}")
+            (seen,) = re.findall(r'name="seen" value="([^"]+)"', page.text)
+            form = {**CONTACT, "method": "qris", "seen": f"1{seen}" if forged else seen}
+            where = f"/commerce/checkout/{id}/pay"
+            got = await till.ask("POST", where, data=form, headers=fields, allow_redirects=False)
+            assert got.status == 303, got.text
+            known += [one["facts"] for one in await shop.desks.desk.of_order(id)]
+        assert [one["has_device"] for one in known] == [True, False, False]
+        assert [one["page_age"] >= 0 for one in known] == [True, False, False]
 
 
 REVIEW_ALL = ruleset(("all", "review", "true"))
