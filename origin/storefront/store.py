@@ -113,22 +113,28 @@ class Store:
 
     async def product(self, sku: str) -> Product | None:
         """The product with `sku`."""
-        return next((one for one in await self.products() if one.sku == sku), None)
+        good = self.goods.get(sku)
+        if good is None:
+            return None
+        async with self._host.read() as connection:
+            price = await connection.execute(select(products.c.price).where(products.c.sku == sku))
+            minor = price.scalar()
+        return None if minor is None else self._product(good, Money(minor, good.price.currency))
 
     async def products(self) -> Sequence[Product]:
         """Everything for sale."""
-        return [
-            Product(
-                sku=offer.good.sku,
-                slug=offer.good.slug,
-                names=dict(offer.good.names),
-                price=offer.price,
-                categories=(offer.good.category,),
-                pictures=(self._picture(offer.good),),
-                descriptions=dict(offer.good.about),
-            )
-            for offer in await self.offers()
-        ]
+        return [self._product(offer.good, offer.price) for offer in await self.offers()]
+
+    def _product(self, good: Good, price: Money) -> Product:
+        return Product(
+            sku=good.sku,
+            slug=good.slug,
+            names=dict(good.names),
+            price=price,
+            categories=(good.category,),
+            pictures=(self._picture(good),),
+            descriptions=dict(good.about),
+        )
 
     # Stock ----------------------------------------------------------------------------------------
 

@@ -34,6 +34,15 @@ async def test_another_price_purges_the_products_pages_in_the_same_transaction(t
         assert await visit.purged() == [TAG], "what was not changed is not purged"
 
 
+async def test_one_product_is_as_it_stands_among_all(tmp_path: Path) -> None:
+    async with open_shop(tmp_path) as visit:
+        await visit.store.set_price(SKU, rupiah(91_000))
+        everything = {one.sku: one for one in await visit.store.products()}
+        assert {sku: await visit.store.product(sku) for sku in everything} == everything
+        assert everything[SKU].price == Money(9_100_000, "IDR")
+        assert await visit.store.product("NO-SUCH") is None
+
+
 async def test_only_a_change_of_what_pages_say_purges(tmp_path: Path) -> None:
     async with open_shop(tmp_path) as visit:
         for stock in (41, 20, LOW + 1):
