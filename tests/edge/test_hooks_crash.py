@@ -35,7 +35,7 @@ def run_node(written: dict[str, object], largest_file: int = 0) -> None:
     """A node in a process of its own; with `largest_file`, the system lets it write none larger."""
     if largest_file:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    asyncio.run(serve(parse_edge(dict(written)), reload=None, worker=()))
+    asyncio.run(serve(parse_edge({**written, "workers": 1}), reload=None, worker=()))
 
 
 @pytest.fixture(scope="module")

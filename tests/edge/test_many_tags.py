@@ -135,8 +135,10 @@ def test_a_purge_looks_at_what_it_strikes_and_at_nothing_else(monkeypatch: pytes
     for number in range(1000):
         store.put(entry(f"/{number}", tags=(*common, f"page-{number}")))
     dropped: list[str] = []
-    drop = MemoryStore.drop
-    monkeypatch.setattr(MemoryStore, "drop", lambda self, one: (dropped.append(one.key), drop(self, one))[1])
+    forget = MemoryStore.forget
+    monkeypatch.setattr(
+        MemoryStore, "forget", lambda self, slot: (dropped.append(slot.key), forget(self, slot))[1]
+    )
     monkeypatch.setattr(Tag, "strikes", None)  # the index finds them; nothing is asked one by one
     sweep = store.strike(Tag("page-7"), 0.0)
     assert sweep.step(10)

@@ -144,7 +144,10 @@ async def test_a_node_that_joined_reaches_the_shops_commerce_routes_under_its_ce
     [
         ('listn = "x"', 'tepi: listn: got "x", expected no such key; did you mean listen?'),
         ("[plugins.storefront]\nseconds = -1", "tepi: plugins.storefront.seconds: got -1"),
-        ("[plugins.storefornt]", "tepi: plugins.storefornt: no such plugin, expected one of storefront"),
+        (
+            "[plugins.storefornt]",
+            "tepi: plugins.storefornt: no such plugin, expected one of checkout, ledger, risk, storefront",
+        ),
         ('mutual_listen = "127.0.0.1:0"', "mutual_listen needs [control]"),
         ('listen = "192.0.2.1:1"', "tepi: 192.0.2.1:1 can't be listened on"),
         (
