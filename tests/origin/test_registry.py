@@ -73,7 +73,7 @@ def test_plugins_come_in_the_order_of_their_names() -> None:
         pytest.param(
             [EntryPoint("x", "no_such_module:X", "tepi.plugins")], "can't be imported: No module", id="module"
         ),
-        pytest.param([point("halfway")], "is no plugin: it lacks settings, start, routes", id="lacks"),
+        pytest.param([point("halfway")], "is no plugin: it lacks settings, start, stop, routes", id="lacks"),
         pytest.param([point("untabled")], "its settings are no pydantic model", id="settings"),
         pytest.param([point("mine", "Bare")], "calls itself 'bare', expected 'mine'", id="name"),
         pytest.param([point("bare"), point("bare")], "another plugin is called bare too", id="twice"),
