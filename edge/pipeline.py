@@ -455,8 +455,10 @@ class Pipeline:
             if not isinstance(way, Onward):
                 return ruled_out(request, rules.name, way)
             told = steps_of(way, request, rules.traffic)
+        x = _exchange(request, rules, self._clock.monotonic())
+        if self._store.leases is not None:
+            await self._store.leases.given_back(x.key)  # what another worker is writing is stored, too
         now = self._clock.monotonic()
-        x = _exchange(request, rules, now)
         entries = self._fetching.candidates(x.key)
         decision = lookup(x.request, entries, rules, now, self._fetching.trusted, x.kind)
         if isinstance(decision, Hit | Stale | Revalidate):

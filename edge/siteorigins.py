@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from edge.carts import keys_of
+from edge.http.carts import keys_of
 from edge.notation import Many, OriginUrl, Prefix, Seconds, Table
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from bench.load.origin import HOST, PICTURE
 from bench.load.processes import cores, pinned, running
 from tests.edge.certificates import Authority
-from tests.support.tools import find
+from tests.support.tools import bring, find
 
 BODY = PICTURE
 MEMORY = 1024 * 1024 * 1024
@@ -113,7 +113,7 @@ def interpreted(directory: Path, upstream: int) -> Server:
 
 
 def nginx(directory: Path, upstream: int) -> Server | None:
-    """proxy_cache with one worker."""
+    """proxy_cache with one worker. Raises ToolMissing: its Brotli module can't be had."""
     program = find("nginx")
     if program is None:
         return None
@@ -123,12 +123,11 @@ def nginx(directory: Path, upstream: int) -> Server | None:
         f"    {kind}_temp_path {directory}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    brotli = find("nginx-brotli")
-    compress = f"brotli on; brotli_comp_level {LEVEL}; brotli_types text/html;" if brotli else ""
+    brotli = bring("nginx-brotli")
     file = directory / "nginx.conf"
     file.write_text(f"""
 {"user root;" if os.geteuid() == 0 else ""}
-{f"load_module {brotli};" if brotli else ""}
+load_module {brotli};
 daemon off;
 worker_processes 1;
 pid {directory}/pid;
@@ -149,7 +148,9 @@ http {{
         ssl_certificate {pair.cert};
         ssl_certificate_key {pair.key};
         ssl_protocols TLSv1.3;
-        {compress}
+        brotli on;
+        brotli_comp_level {LEVEL};
+        brotli_types text/html;
         location = /status {{ stub_status; }}
         location / {{
             proxy_pass http://shop;

@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from edge.carts import FIELD, REFUSALS, CartReason, NotBelieved, check, keys_of, verified
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from edge.clock import Clock
+from edge.http.carts import FIELD, REFUSALS, CartReason, NotBelieved, check, keys_of, verified
 from edge.http.dates import format_date
 from edge.http.message import Answer, Fields, Outcome, Request
 from edge.policy.key import normal_escapes
@@ -53,7 +56,8 @@ class CartGuard:
             return None
         began = self.clock.monotonic()
         try:
-            check(verified(token, keys_of(commerce.cart_keys)), served.site.name, self.clock.wall())
+            cart = verified(token, keys_of(commerce.cart_keys), is_signed)
+            check(cart, served.site.name, self.clock.wall())
         except NotBelieved as error:
             answer = self._answer(error.reason, served.site.name)
             return sealed(answer, request, self.identity, (self.clock.monotonic() - began) * 1000)
@@ -77,3 +81,12 @@ class CartGuard:
             ]
         )
         return Answer(status, fields, json.dumps(body).encode(), Outcome("refused", reason, site=site))
+
+
+def is_signed(key: bytes, signature: bytes, said: bytes) -> bool:
+    """Whether `signature` is that of `said` with the public `key`, which is raw (RFC 8032)."""
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, said)
+    except InvalidSignature:
+        return False
+    return True

@@ -296,8 +296,9 @@ class LayeredStore:
     def strike(self, mark: Mark, now: float) -> Sweep:
         """Refuse what `mark` strikes from this moment on; `now` is monotonic."""
         if self._shared is not None and WRITTEN.get():
+            sweep = self.front.strike(mark, now)  # first, for what waits to be written is found here alone
             self._hear()
-            return self.front.strike(mark, now)
+            return sweep
         sweep = self.front.strike(mark, now)
         sweep.written = asyncio.wrap_future(self._struck_on_disk(mark)) if self._concerns(mark) else None
         return sweep

@@ -6,6 +6,7 @@ number which process holds one, and takes those of a process back that dies.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import struct
@@ -15,6 +16,8 @@ from zlib import crc32
 
 # struct flock of Linux: l_type, l_whence, l_start, l_len, l_pid
 _FLOCK = struct.Struct("hhqqi4x")
+PATIENCE = 1.0  # seconds
+LOOK = 0.01  # seconds between looks
 
 
 class Leases:
@@ -51,6 +54,13 @@ class Leases:
             if not self._held[at]:
                 del self._held[at]
                 fcntl.lockf(self._file, fcntl.LOCK_UN, 1, at)
+
+    async def given_back(self, key: str) -> None:
+        """Wait until no other process has `key`'s lease, `PATIENCE` at most."""
+        for _ in range(round(PATIENCE / LOOK)):
+            if self._holder(_byte_of(key)) is None:
+                return
+            await asyncio.sleep(LOOK)
 
     def close(self) -> None:
         """Gives back all."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 
-from edge.carts import FIELD
+from edge.http.carts import FIELD
 from origin.checkout.accounts import Accounts
 from origin.checkout.browser import Browser, device_of
 from origin.checkout.carts import Carts, in_full

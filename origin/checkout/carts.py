@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy.exc import IntegrityError
 
-from edge.carts import (
+from edge.http.carts import (
     FIELD,
     LONGEST,
     REFUSALS,
@@ -110,7 +111,7 @@ class Carts:
 
     def _shown(self, cart: Cart) -> dict[str, Any]:
         """What the client is told. Raises Problem where that is more than a field can carry."""
-        token = signed(cart, self._keys.id, self._keys.private)
+        token = signed(cart, self._keys.id, self._keys.private.sign)
         if len(token) > LONGEST:
             raise Problem(422, "cart-size", f"lines: got {len(cart.lines)}, too many for one {FIELD}")
         return {
@@ -126,7 +127,7 @@ class Carts:
     def read(self, token: str, site: str | None) -> Cart:
         """The cart of `token`, if it is `site`'s; it may be over. Raises Problem."""
         try:
-            cart = verified(token, self._keys.believed)
+            cart = verified(token, self._keys.believed, _is_signed)
             check(cart, site, self._host.now())
         except NotBelieved as error:
             if error.reason is CartReason.EXPIRED:
@@ -161,3 +162,12 @@ def key_id(public: bytes) -> str:
 def _private(secret: bytes, number: int) -> Ed25519PrivateKey:
     seed = hmac.digest(secret, f"tepi cart key {number}".encode(), hashlib.sha256)
     return Ed25519PrivateKey.from_private_bytes(seed)
+
+
+def _is_signed(key: bytes, signature: bytes, said: bytes) -> bool:
+    """Whether `signature` is that of `said` with the public `key`, which is raw (RFC 8032)."""
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, said)
+    except InvalidSignature:
+        return False
+    return True

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from edge.carts import Cart
+from edge.http.carts import Cart
 from origin.checkout.answered import Answered, in_flight
 from origin.checkout.order import CartRequest, ContactRequest, SessionRequest
 from origin.checkout.pricing import Line, Shipping, Tax, TooMuch, Wanted, lines_of, total_of

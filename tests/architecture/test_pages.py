@@ -42,7 +42,7 @@ TASKS = (
     "getting-started", "add-a-node", "purge", "explain-a-miss", "platforms", "cache-rules", "site-rules",
     "dns-and-geoip", "dns-zones", "limits-and-access", "logs-and-metrics", "esi", "large-files",
     "shared-pages", "tls", "running-control", "people", "settings", "dependencies",
-    "webhooks", "checkout",
+    "webhooks", "checkout", "ledger", "risk",
     "tiers", "shared-store",
 )  # fmt: skip
 

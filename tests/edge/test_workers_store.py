@@ -91,12 +91,13 @@ async def settled(node: Crew, entries: int) -> None:
 async def test_what_one_fetched_the_others_have_at_once_and_later(
     node: Crew, shop: Origin, kind: str
 ) -> None:
+    before = int((await node.metrics())["tepi_edge_disk_entries"])
     async with node.one_each(WORKERS) as visits:
         for turn in range(WORKERS):
             path = f"/{kind}/{turn}"
             replies = [await told(visit, path) for visit in (*visits[turn:], *visits[:turn])]
             assert len({(reply.status, reply.body) for reply in replies}) == 1
-        await settled(node, WORKERS)
+        await settled(node, before + WORKERS)
         for turn in range(WORKERS):
             for visit in visits:
                 reply = await told(visit, f"/{kind}/{turn}")

@@ -10,13 +10,10 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 FIELD = "Cart-Token"
 LONGEST = 6000  # bytes of a token: servers take fields of 8 KiB
@@ -74,8 +71,8 @@ class Cart:
     expires: int
 
 
-def signed(cart: Cart, key_id: str, key: Ed25519PrivateKey) -> str:
-    """The token of `cart`."""
+def signed(cart: Cart, key_id: str, sign: Callable[[bytes], bytes]) -> str:
+    """The token of `cart`, by what signs with that key."""
     payload = {
         "cur": cart.currency,
         "exp": cart.expires,
@@ -88,11 +85,14 @@ def signed(cart: Cart, key_id: str, key: Ed25519PrivateKey) -> str:
     header = f'{{"alg":"EdDSA","kid":"{key_id}","typ":"tepi-cart"}}'
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
     said = f"{encoded(header.encode())}.{encoded(text.encode())}"
-    return f"{said}.{encoded(key.sign(said.encode()))}"
+    return f"{said}.{encoded(sign(said.encode()))}"
 
 
-def verified(token: str, keys: Mapping[str, bytes]) -> Cart:
-    """The cart that `token` is of, whosever and however old. `keys` are raw, by id. Raises NotBelieved."""
+def verified(token: str, keys: Mapping[str, bytes], is_signed: Callable[[bytes, bytes, bytes], bool]) -> Cart:
+    """The cart that `token` is of, whosever and however old. Raises NotBelieved.
+
+    `keys` are raw, by id; `is_signed` tells by a key and a signature whether that is what it is of.
+    """
     parts = token.split(".")
     if len(parts) != 3 or len(token) > LONGEST or not token.isascii():
         raise NotBelieved(CartReason.MALFORMED)
@@ -106,10 +106,8 @@ def verified(token: str, keys: Mapping[str, bytes]) -> Cart:
     key = keys.get(match[1].decode())
     if key is None:
         raise NotBelieved(CartReason.KEY)
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, token.rpartition(".")[0].encode())
-    except InvalidSignature:
-        raise NotBelieved(CartReason.SIGNATURE) from None
+    if not is_signed(key, signature, token.rpartition(".")[0].encode()):
+        raise NotBelieved(CartReason.SIGNATURE)
     try:
         return _cart(json.loads(payload))
     except (ValueError, KeyError, TypeError):  # signed, and by an origin of another version
