@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,36 @@ async def test_a_refused_card_leaves_the_session_payable(tmp_path: Path) -> None
         got = await shop.till.post(f"/sessions/{other['id']}/payments", {"method": "card"})
         assert (got.status, got.json["type"]) == (402, "urn:tepi:problem:declined")
         assert (await shop.till.session(other["id"]))["state"] == "failed"
+
+
+async def test_what_is_paid_twice_goes_back_by_itself(tmp_path: Path) -> None:
+    async with market(tmp_path) as shop:
+        session = await shop.till.open()
+        await shop.begin(session["id"])
+        first = await shop.reference(session["id"])
+        await shop.sandbox.pay(first, "failed")
+        await shop.becomes(session["id"], "failed")
+        await shop.begin(session["id"])
+        await shop.sandbox.pay(await shop.reference(session["id"]))
+        await shop.becomes(session["id"], "paid")
+        await shop.sandbox.quiet()
+        with contextlib.closing(sqlite3.connect(shop.sandbox.directory / "book.db")) as book, book:
+            book.execute("UPDATE payments SET state = 'pending' WHERE id = ?", (first,))
+        await shop.sandbox.pay(first)  # after all, though it had said that this one failed
+
+        async def back() -> bool:
+            return bool((await shop.sandbox.totals())["refunded"] == TOTAL)
+
+        await eventually(back, 30)
+        assert (await shop.sandbox.totals())["captured"] == 2 * TOTAL
+        found = await shop.till.session(session["id"])
+        assert (found["state"], found["paid"], found["refunded"]) == ("paid", TOTAL, 0)
+        assert "payment.surplus" in await shop.till.emitted()
+
+        async def booked() -> bool:
+            return await shop.till.booked("sandbox") == TOTAL
+
+        await eventually(booked, 30)
 
 
 async def test_answers_that_are_lost_after_the_deed_charge_nobody_twice(tmp_path: Path) -> None:
