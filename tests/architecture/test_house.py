@@ -37,8 +37,8 @@ REGISTRIES = ("pypi" + ".org", "python" + "hosted.org", "registry." + "npmjs", "
 PURE = ("edge/policy/", "edge/http/")
 PURE_MODULES = {
     "__future__", "base64", "binascii", "bisect", "calendar", "collections", "dataclasses", "datetime",
-    "email", "enum", "functools", "hashlib", "hmac", "http_sf", "ipaddress", "itertools", "math", "operator",
-    "re", "re2", "string", "types", "typing", "urllib",
+    "email", "enum", "functools", "hashlib", "hmac", "http_sf", "ipaddress", "itertools", "json", "math",
+    "operator", "re", "re2", "string", "types", "typing", "urllib",
 }  # fmt: skip
 IMPURE_CALLS = {"open", "print", "input", "now", "utcnow", "today"}
 

@@ -37,6 +37,8 @@ async def script(heard: Heard, writer: asyncio.StreamWriter) -> None:
     if kind == "held":
         await HELD.wait()
     match kind:
+        case "who":
+            writer.write(answer(b"", "200 OK", "Cache-Control: no-store"))
         case "empty":
             writer.write(head("204 No Content", FRESH))
         case "renewed" if "if-none-match" in heard.fields:
