@@ -22,7 +22,7 @@ from rich.table import Table
 
 from bench.load import machine
 from bench.load.processes import GRACE, cores, cpu_seconds, pinned
-from edge.notation import Address
+from edge.document.notation import Address
 from edge.upstream.tiers import FROM_A_VISITOR, Fleet, Peer, route
 from tests.edge.certificates import Authority
 from tests.edge.wires import answer, free_port, origin, read_reply

@@ -25,8 +25,8 @@ from control.api.routes import LARGEST_BODY, PREFIX, add_endpoints, problems_for
 from control.authority import server_context, utc
 from control.plane import Plane
 from control.tasks import first_start, loops
+from edge.document.notation import Address
 from edge.listeners import AddressTaken, cannot_listen
-from edge.notation import Address
 
 log = logging.getLogger("tepi.control")
 

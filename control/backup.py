@@ -22,8 +22,8 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, Table, insert, inspect, null, select, update
 
 from control.db.database import Database
+from edge.document.problems import Problem, Refused
 from edge.identity import write_private
-from edge.problems import Problem, Refused
 
 FORMAT = 1
 ABOUT = "about.json"

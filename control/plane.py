@@ -29,9 +29,9 @@ from control.samples import Samples
 from control.settings import ControlSettings
 from control.sites import Sites
 from control.stream import Stream
+from edge.document.problems import Problem, Refused
 from edge.identity import write_private
 from edge.journal import Signer
-from edge.problems import Problem, Refused
 from geo.fleet import Fleet, Node, Place
 from geo.lookup import Lookup
 

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, ValidationError
 
-from edge.documents import read_toml
-from edge.notation import Address, Listen, Many, Table
-from edge.problems import Refused, problems_of
+from edge.document.files import read_toml
+from edge.document.notation import Address, Listen, Many, Table
+from edge.document.problems import Refused, problems_of
 
 
 class TlsTable(Table):

@@ -16,8 +16,8 @@ from control.db.tables import certificates, nodes, sites
 from control.journal import Journal
 from edge.config import Site
 from edge.document.packs import embedded
-from edge.neighbours import pop_of
-from edge.problems import Problem, Refused, problems_of
+from edge.document.problems import Problem, Refused, problems_of
+from edge.tiers.settings import pop_of
 
 
 class Exists(Exception):

@@ -17,8 +17,8 @@ from pydantic.fields import FieldInfo
 
 from control.settings import ControlSettings
 from edge.config import EdgeConfig
+from edge.document.notation import Address
 from edge.document.packs import Pack
-from edge.notation import Address
 from geo.dns.settings import DnsSettings
 from origin.registry import installed, load
 from origin.settings import OriginSettings

@@ -15,10 +15,10 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from edge.document.notation import Address
+from edge.document.problems import Refused
 from edge.journal import Document
 from edge.listeners import AddressTaken, cannot_listen
-from edge.notation import Address
-from edge.problems import Refused
 
 log = logging.getLogger("tepi.edge")
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from edge.clock import Clock
-from edge.hopping import Hopping, Passed
 from edge.http.cache_status import of_caches_before
 from edge.http.forwarding import towards_commerce, towards_origin
 from edge.http.message import Answer, Fields, Outcome, Request
@@ -24,6 +23,7 @@ from edge.policy.surrogate import CAPABLE, obeyed, wanted_by
 from edge.position import Position
 from edge.purge import Mark
 from edge.store.shared import SharedStore
+from edge.tiers.hopping import Hopping, Passed
 from edge.upstream.collapse import close
 from edge.upstream.contract import Standing, Upstream
 

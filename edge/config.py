@@ -11,22 +11,8 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from edge.document.caching import FileTable, KeyTable, NeverTable, SlicesTable, class_rules
 from edge.document.esi import EsiTable
 from edge.document.fields import AnswerFieldsTable, RequestFieldsTable
-from edge.document.packs import Platform, embedded
-from edge.document.pages import PagesTable
-from edge.document.traffic import (
-    MOST_RULES,
-    ErrorPageTable,
-    MaintenanceTable,
-    RedirectTable,
-    RewriteTable,
-    check_redirects,
-    check_rewrites,
-    traffic_rules,
-)
-from edge.document.webhooks import WebhooksTable
-from edge.documents import read_toml
-from edge.neighbours import TiersTable
-from edge.notation import (
+from edge.document.files import read_toml
+from edge.document.notation import (
     Address,
     Cidr,
     ControlUrl,
@@ -39,11 +25,25 @@ from edge.notation import (
     Size,
     Table,
 )
+from edge.document.origins import Balance, Commerce, HealthCheck, OriginServer, Timeouts
+from edge.document.packs import Platform, embedded
+from edge.document.pages import PagesTable
+from edge.document.problems import Problem, Refused, problems_of
+from edge.document.traffic import (
+    MOST_RULES,
+    ErrorPageTable,
+    MaintenanceTable,
+    RedirectTable,
+    RewriteTable,
+    check_redirects,
+    check_rewrites,
+    traffic_rules,
+)
+from edge.document.webhooks import WebhooksTable
 from edge.policy.rules import COMPRESSIBLE, Compression, SiteRules
-from edge.problems import Problem, Refused, problems_of
-from edge.siteorigins import Balance, Commerce, HealthCheck, OriginServer, Timeouts
-from edge.spoken import Http2Table
-from edge.storage import StoreTable
+from edge.settings.store import StoreTable
+from edge.settings.versions import Http2Table
+from edge.tiers.settings import TiersTable
 
 
 class CacheDefaults(Table):

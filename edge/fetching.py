@@ -12,6 +12,7 @@ from edge.asking import Asking, as_it_is
 from edge.http.message import Answer, Request
 from edge.http.ranges import Part
 from edge.intake import Exchange, Heard, Intake, is_disguised, is_here, judged
+from edge.pages.proving import Approach, Proving, Verdict, unattended
 from edge.policy.classes import Page, is_for_all
 from edge.policy.decisions import Decision
 from edge.policy.entry import Entry
@@ -29,7 +30,6 @@ from edge.policy.storing import judge
 from edge.policy.validation import can_ask, selected_by, unconditional, with_conditions
 from edge.policy.vary import select
 from edge.position import Position
-from edge.proving import Approach, Proving, Verdict, unattended
 from edge.purge import Groups, Keys, Mark, PurgeLog
 from edge.slicing import Slicing
 from edge.store.contract import Store

@@ -15,13 +15,13 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
+from edge.document.notation import Address
 from edge.door import Door
 from edge.guard.gate import Gate
 from edge.guard.refusal import Refusal
 from edge.http.message import Fields
 from edge.incoming import CLOSE, KEEP, Incoming
 from edge.lane import Lane, Place
-from edge.notation import Address
 from edge.server import Connection
 from edge.wire.plain import Plain
 from edge.wire.versions import Chooser, Stands, TakesOver

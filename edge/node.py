@@ -11,15 +11,15 @@ from typing import Any, Literal, assert_never
 from pydantic import Field, ValidationError
 
 from edge.config import Site
+from edge.document.notation import IpAddress, Table
+from edge.document.problems import Refused, problems_of
 from edge.guard import head
 from edge.guard.refusal import Refusal
 from edge.http.message import LOCAL, Client, Fields, Request
 from edge.identity import write_private
 from edge.journal import Document, Event, Snapshot
-from edge.notation import IpAddress, Table
 from edge.pipeline import Pipeline
 from edge.position import ALONE, Position
-from edge.problems import Refused, problems_of
 from edge.purge import Purge, PurgeKind
 from edge.ruling import host_of
 from edge.sites import Sites, shared_as

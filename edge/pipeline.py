@@ -11,22 +11,22 @@ from typing import Any, assert_never
 
 from edge import explain as story
 from edge.asking import Asking
-from edge.assembly import Assembly
 from edge.clock import Clock
 from edge.delivery import AS_IT_IS, Delivery
+from edge.document.origins import Timeouts
 from edge.explain import Explanation
 from edge.explain_rules import hop_steps, origin_steps, ruled_out, steps_of
 from edge.fetching import Fetching
-from edge.forms import Forms
-from edge.fragments import Fragments, Unfit, request_for, within_page
-from edge.holes import Holes
-from edge.hopping import Hopping
 from edge.http.asker import Asker
 from edge.http.dates import format_date, parse_date
 from edge.http.hops import end_to_end, went_through
 from edge.http.message import Answer, Fields, Outcome, Request
 from edge.http.passing import answer_lines
 from edge.intake import Exchange, Within, unread
+from edge.pages.assembly import Assembly
+from edge.pages.forms import Forms
+from edge.pages.fragments import Fragments, Unfit, request_for, within_page
+from edge.pages.holes import Holes
 from edge.policy.alterations import shaped
 from edge.policy.classes import classify, parting
 from edge.policy.course import Onward, course
@@ -56,12 +56,12 @@ from edge.purging import Purging
 from edge.refusals import failure, refusal
 from edge.ruling import Ruling, dressed
 from edge.sealing import sealed
-from edge.siteorigins import Timeouts
 from edge.store.content import Stored
 from edge.store.contract import Store
 from edge.store.parts import Parts
 from edge.store.shared import SharedStore
 from edge.telemetry import Gauge
+from edge.tiers.hopping import Hopping
 from edge.transform.compress import Compressor
 from edge.transform.template import Include, Template
 from edge.upstream.collapse import Arrived, Excused, Failed, Landing, Origin, Own, Portion, Shared

@@ -9,7 +9,7 @@ from typing import assert_never
 from edge.clock import Clock
 from edge.http.dates import format_date
 from edge.http.message import Answer, Fields, Line, Outcome, Request
-from edge.keptpages import Ask, KeptPages
+from edge.pages.kept import Ask, KeptPages
 from edge.policy.alterations import answer_rules, as_answered
 from edge.policy.course import Closed, Onward, course
 from edge.policy.errorpages import KEPT, standin, written

@@ -16,22 +16,22 @@ from edge.access_log import AccessLog
 from edge.admin import of_process
 from edge.agent import Agent
 from edge.config import EdgeConfig
+from edge.document.notation import Address
 from edge.front import Front
-from edge.hooks import Hooks
+from edge.hooks.desk import Hooks
 from edge.journal import Document
 from edge.lane import Lane
 from edge.listeners import Listeners, Wanted
 from edge.node import Node
-from edge.notation import Address
 from edge.relay import Relay
 from edge.store.contract import Store
 from edge.store.opening import gauges_of
 from edge.tasks import Tasks, every
 from edge.telemetry import Finished, Gauge, Telemetry
+from edge.tiers.vicinity import Vicinity
 from edge.tls import KeyPair
 from edge.upstream.backends import Backends
 from edge.upstream.checks import Checks
-from edge.vicinity import Vicinity
 
 log = logging.getLogger("tepi.edge")
 

@@ -17,7 +17,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.segments import FRAME, HEAD, SALT, Disk, Found, RealDisk, framed, head, mark, marked, scan, unframed
+from edge.hooks.segments import (
+    FRAME,
+    HEAD,
+    SALT,
+    Disk,
+    Found,
+    RealDisk,
+    framed,
+    head,
+    mark,
+    marked,
+    scan,
+    unframed,
+)
 
 log = logging.getLogger("tepi.edge.spool")
 

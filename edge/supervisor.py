@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from edge.admin import open_admin
 from edge.berth import Seat
 from edge.config import EdgeConfig
+from edge.document.notation import Address
 from edge.guard.clients import KEY, make
 from edge.listeners import PARTING, Wanted
-from edge.notation import Address
 from edge.running import check, wanted
 from edge.store.opening import open_store
 from edge.tasks import Tasks

@@ -18,10 +18,11 @@ from edge.agent import Agent, Applies
 from edge.berth import ALONE, Berth
 from edge.checkpoint import Checkpoint
 from edge.config import EdgeConfig
+from edge.document.origins import Timeouts
 from edge.front import IDENTITY, Front
 from edge.guard.carts import CartGuard
 from edge.guard.gate import Gate
-from edge.hooks import Hooks
+from edge.hooks.desk import Hooks
 from edge.http.message import Client
 from edge.identity import Identity, obtain
 from edge.ids import Ids
@@ -34,16 +35,15 @@ from edge.pipeline import Pipeline
 from edge.policy.paths import covers
 from edge.relay import Relay
 from edge.running import Running
-from edge.siteorigins import Timeouts
 from edge.sites import Sites
 from edge.store.opening import open_store
 from edge.tasks import Tasks
 from edge.telemetry import Telemetry
+from edge.tiers.vicinity import Vicinity
 from edge.tls import HTTP1, HTTP2, Certificates
 from edge.transform.compress import Compressor
 from edge.upstream.backends import Backends
 from edge.upstream.fetch import Origins
-from edge.vicinity import Vicinity
 from edge.wire.http2.home import Streams
 from geo.lookup import Database
 

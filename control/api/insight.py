@@ -11,7 +11,7 @@ from control.api.routes import BadQuery, Call, Endpoint
 from control.plane import Plane
 from control.samples import SECONDS, Resolution
 from control.stream import CommandFailed, NoSuchNode
-from edge.notation import IpAddress, Table
+from edge.document.notation import IpAddress, Table
 from edge.purge import Purge
 from geo.fleet import Health
 from geo.where import BadAddress, explain_where

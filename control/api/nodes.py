@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from control.api.problem import problem
 from control.api.routes import Call, Endpoint
 from control.membership import Announcement, Known
-from edge.notation import Many, Name, Table
+from edge.document.notation import Many, Name, Table
 
 
 def _address(text: str) -> str:

@@ -12,7 +12,7 @@ from control.api.routes import BadQuery, Call, Denied, Endpoint
 from control.audit import Broken
 from control.people import SHORTEST_PASSWORD, Change, LastAdmin, NameTaken, Nobody
 from control.rights import Right, Role, Scope, of_role, of_scopes
-from edge.notation import Many, Name, Table
+from edge.document.notation import Many, Name, Table
 
 LONGEST_HOURS = 24 * 3650
 MOST_ENTRIES = 500

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from edge.problems import Problem
+from edge.document.problems import Problem
 
 
 def problem(

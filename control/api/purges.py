@@ -15,9 +15,9 @@ from control.rights import Principal
 from control.sites import parse_site
 from control.stream import CommandFailed, NoSuchNode
 from edge.config import Site
-from edge.notation import Table
+from edge.document.notation import Table
+from edge.document.problems import Problem, Refused
 from edge.policy.key import keys_of, located
-from edge.problems import Problem, Refused
 from edge.purge import Purge, Weight
 from edge.sites import Sites as Served
 

@@ -20,7 +20,7 @@ from control.audit import Actor, acting
 from control.auth import TokenExpired, same
 from control.plane import Plane
 from control.rights import Principal, Right
-from edge.problems import Problem, Refused, problems_of
+from edge.document.problems import Problem, Refused, problems_of
 
 log = logging.getLogger("tepi.control.api")
 

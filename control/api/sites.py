@@ -8,7 +8,7 @@ from control.api.problem import problem
 from control.api.routes import Call, Denied, Endpoint, read_json
 from control.sites import Exists, Missing
 from edge.config import Site
-from edge.problems import Problem, Refused
+from edge.document.problems import Problem, Refused
 
 
 async def _list(call: Call) -> web.Response:

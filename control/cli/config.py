@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from control.cli.process import CONFIGURATION
 from control.settings import ControlSettings
 from edge.config import EdgeConfig, standalone
-from edge.documents import read_toml
-from edge.problems import Problem, Refused, problems_of
+from edge.document.files import read_toml
+from edge.document.problems import Problem, Refused, problems_of
 from edge.tls import BadCertificate, KeyPair
 from geo.dns.settings import DnsSettings
 from geo.lookup import BadDatabase, open_database

@@ -22,10 +22,10 @@ from control.cli.process import logging_to_stderr, stop_signal, stops_with_a_sen
 from control.cli.zone import load_zones
 from edge.agent import Agent
 from edge.checkpoint import Checkpoint
-from edge.documents import read_toml
+from edge.document.files import read_toml
+from edge.document.problems import Problem, Refused, problems_of
 from edge.identity import obtain
 from edge.journal import Document, Event, Reader, Snapshot
-from edge.problems import Problem, Refused, problems_of
 from edge.secrets import resolve
 from geo.dns.answer import Flattened, Manners, Responder
 from geo.dns.cookies import SECRET_SIZE, Cookies

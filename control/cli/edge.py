@@ -13,8 +13,8 @@ import uvloop
 from control.cli.process import CONFIGURATION, collect_seldom, logging_to_stderr, stops_with_a_sentence
 from edge.__main__ import serve
 from edge.config import EdgeConfig, load_edge, parse_edge
+from edge.document.problems import Problem, Refused
 from edge.listeners import AddressTaken
-from edge.problems import Problem, Refused
 from edge.tls import BadCertificate
 
 # where a flag's value stands in the document that it becomes

@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from control.cli.process import logging_to_stderr, stop_signal, stops_with_a_sentence
 from edge.agent import Agent
 from edge.checkpoint import Checkpoint
-from edge.documents import read_toml
+from edge.document.files import read_toml
+from edge.document.problems import Problem, Refused, problems_of
 from edge.identity import obtain
 from edge.journal import Document, Event, Reader, Snapshot
 from edge.listeners import AddressTaken
-from edge.problems import Problem, Refused, problems_of
 from edge.secrets import resolve
 from origin.app import BadSecret, CannotListen, Origin, Wiring, serving
 from origin.registry import installed, load, settings_of

@@ -16,9 +16,9 @@ from typing import NoReturn
 
 import click
 
+from edge.document.problems import Refused
 from edge.identity import JoinRefused
 from edge.listeners import AddressTaken
-from edge.problems import Refused
 from edge.secrets import NoSecret
 from geo.dns.server import CannotListen
 from geo.dns.zonefile import BadZone

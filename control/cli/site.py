@@ -14,11 +14,11 @@ from rich.table import Table
 
 from control.cli.options import control_options, need_control
 from control.client import call
+from edge.document.files import read_toml
 from edge.document.packs import Pack, bundled, embedded, read, source
 from edge.document.packs import document as pack_document
 from edge.document.packwords import words
-from edge.documents import read_toml
-from edge.problems import Refused
+from edge.document.problems import Refused
 
 
 @click.group("site")

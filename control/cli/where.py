@@ -16,8 +16,8 @@ from rich.table import Table
 
 from control.cli.options import control_options, need_control
 from control.client import connected
-from edge.documents import read_toml
-from edge.problems import Refused, problems_of
+from edge.document.files import read_toml
+from edge.document.problems import Refused, problems_of
 from geo.dns.settings import DnsSettings
 from geo.lookup import BadDatabase, open_database
 from geo.where import BadAddress, explain_where

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from edge.documents import read_toml
-from edge.problems import Problem, Refused, problems_of
+from edge.document.files import read_toml
+from edge.document.problems import Problem, Refused, problems_of
 from geo.dns.contents import with_file
 from geo.dns.names import Names
 from geo.dns.settings import DnsSettings

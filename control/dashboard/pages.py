@@ -14,7 +14,7 @@ from control.dashboard.live import PARTS, parts
 from control.dashboard.visit import FIELDS, Visit
 from control.purges import Order
 from control.stream import CommandFailed, NoSuchNode
-from edge.problems import Refused
+from edge.document.problems import Refused
 from edge.purge import Purge, Weight
 
 FRAGMENT = "X-Tepi-Fragment"  # our own script asks for the changed part alone

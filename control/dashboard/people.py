@@ -22,7 +22,7 @@ from control.people import (
     new_secret,
     secret_url,
 )
-from edge.problems import problems_of
+from edge.document.problems import problems_of
 
 PAGE = 50  # entries of the audit log
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from control.db.bells import Bell
-from edge.problems import Problem, Refused
+from edge.document.problems import Problem, Refused
 
 T = TypeVar("T")
 Topic = Literal["journal", "receipts", "errands"]

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from edge.document.notation import Many, Size, Table
 from edge.document.pages import PagesTable
-from edge.notation import Many, Size, Table
 from edge.policy.patterns import Patterns
 from edge.policy.rules import ClassRules, FileRule, KeyRules, QueryRules, SliceRules
 

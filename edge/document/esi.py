@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from edge.notation import Many, Seconds, Size, Table
+from edge.document.notation import Many, Seconds, Size, Table
 from edge.policy.patterns import Patterns
 from edge.policy.rules import PAGES, EsiRules
 

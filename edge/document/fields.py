@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
+from edge.document.notation import Many, Table
 from edge.http.hops import HOP_BY_HOP
 from edge.http.lists import TOKEN
-from edge.notation import Many, Table
 from edge.policy.patterns import Patterns
 from edge.policy.traffic import AnswerFieldRule, Change, RequestFieldRule
 from edge.policy.wording import FACTS, wording

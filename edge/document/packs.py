@@ -10,10 +10,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
 
 from edge.document.caching import FileTable, KeyTable, NeverTable
+from edge.document.files import read_toml
+from edge.document.notation import Many, Name, Table
 from edge.document.pages import PagesTable, TokenTable
-from edge.documents import read_toml
-from edge.notation import Many, Name, Table
-from edge.problems import Problem, Refused, problems_of
+from edge.document.problems import Problem, Refused, problems_of
 
 PACKS = Path(__file__).parents[1] / "data" / "packs"
 FILE = "file:"

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from edge.notation import Many, Name, Prefix, Table
+from edge.document.notation import Many, Name, Prefix, Table
 from edge.policy.patterns import Patterns
 from edge.policy.rules import ALPHABET, PAGE_TYPES, Habit, PageRules, TokenRule, TokenSource
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from edge.notation import parse_host
+from edge.document.notation import parse_host
 from edge.policy.paths import PathPattern
 from edge.policy.traffic import Target
 from edge.policy.wording import OF_THE_URL, Wording, wording

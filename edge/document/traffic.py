@@ -17,8 +17,9 @@ from edge.document.fields import (
     paths_of,
     statuses,
 )
+from edge.document.notation import Cidr, Host, Many, Prefix, Table
+from edge.document.origins import Commerce
 from edge.document.targets import redirect_target, rewrite_target
-from edge.notation import Cidr, Host, Many, Prefix, Table
 from edge.policy.endless import endless
 from edge.policy.paths import EVERY_PATH, Expression, Glob, PathPattern, covers
 from edge.policy.patterns import Patterns
@@ -33,7 +34,6 @@ from edge.policy.traffic import (
     TrafficRules,
 )
 from edge.policy.wording import Wording
-from edge.siteorigins import Commerce
 
 LONGEST_TEXT = 65_536  # characters
 MOST_RULES = 2000

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from edge.notation import Many, Name, Reference, Size, Table
+from edge.document.notation import Many, Name, Reference, Size, Table
 from edge.webhooks.accounts import kind_of
 
 

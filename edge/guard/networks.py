@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
 
-from edge.notation import Network
+from edge.document.notation import Network
 
 REMEMBERED = 8192
 

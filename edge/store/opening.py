@@ -10,8 +10,8 @@ from pathlib import Path
 import lmdb
 
 from edge.clock import Clock
-from edge.problems import Problem, Refused
-from edge.storage import StoreTable
+from edge.document.problems import Problem, Refused
+from edge.settings.store import StoreTable
 from edge.store.contract import Store
 from edge.store.disk import Disk, Place
 from edge.store.layered import LayeredStore

@@ -9,10 +9,10 @@ from typing import assert_never
 from urllib.parse import urlsplit
 
 from edge.config import Site
+from edge.document.origins import Balance, HealthCheck, OriginServer
 from edge.guard.networks import counted_as
 from edge.policy.key import normal_escapes
 from edge.policy.paths import covers
-from edge.siteorigins import Balance, HealthCheck, OriginServer
 from edge.sites import Sites
 from edge.upstream.balance import Turns, least_busy, longest, steady
 from edge.upstream.contract import Standing

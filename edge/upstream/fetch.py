@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Self
 
+from edge.document.origins import Timeouts
 from edge.http.hops import end_to_end
 from edge.http.message import Answer, Body, Fields, Grown, Line, OnInterim, Outcome, Request
-from edge.siteorigins import Timeouts
 from edge.upstream.backends import Backend, Backends
 from edge.upstream.contract import Failure, Standing, UpstreamError
 from edge.upstream.http1 import Connection, ExchangeError, Head

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edge.siteorigins import HealthCheck
+from edge.document.origins import HealthCheck
 
 State = Literal["up", "ejected", "down"]
 LONGEST_EJECTION = 16  # times HealthCheck.eject

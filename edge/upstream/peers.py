@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from edge.document.origins import HealthCheck, Timeouts
 from edge.http.asker import Asker
 from edge.http.message import Answer, Fields, OnInterim, Request
-from edge.siteorigins import HealthCheck, Timeouts
 from edge.telemetry import Gauge
 from edge.upstream.backends import Backend
 from edge.upstream.contract import UpstreamError

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
 
+from edge.document.notation import Address
 from edge.http.asker import Tier
-from edge.notation import Address
 
 
 @dataclass(frozen=True, slots=True)

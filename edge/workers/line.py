@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from edge.problems import Problem, Refused
+from edge.document.problems import Problem, Refused
 from edge.workers.channel import Channel, Closed
 
 log = logging.getLogger("tepi.edge.workers")

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.config import EdgeConfig
-from edge.problems import Problem, Refused
-from edge.storage import SMALLEST, StoreTable
+from edge.document.problems import Problem, Refused
+from edge.settings.store import SMALLEST, StoreTable
 from edge.workers.cores import usable_cores
 
 log = logging.getLogger("tepi.edge.workers")

@@ -10,8 +10,8 @@ import contextlib
 import socket
 from collections.abc import Iterable
 
+from edge.document.notation import Address
 from edge.listeners import BACKLOG, AddressTaken, Wanted, cannot_listen
-from edge.notation import Address
 
 
 class Sockets:

@@ -18,9 +18,9 @@ from control.plane import Clocks, Plane, build
 from control.settings import ControlSettings
 from edge.agent import Agent
 from edge.checkpoint import Checkpoint
+from edge.document.notation import Address
 from edge.identity import Identity, join
 from edge.journal import Reader
-from edge.notation import Address
 from geo.lookup import open_database
 from tests.edge.scripted import Told, eventually
 

@@ -18,7 +18,7 @@ from control.cli.control import command
 from control.db.database import Database, sqlite_url
 from control.db.tables import certificates, counter
 from control.plane import database_of
-from edge.problems import Refused
+from edge.document.problems import Refused
 from tests.control.planes import Control, controlling, joined
 from tests.edge.scripted import eventually, running
 

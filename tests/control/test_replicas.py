@@ -19,8 +19,8 @@ from control.db.tables import samples
 from control.fanout import Fanout, Seen
 from control.health import SILENCE, Heard
 from control.replicas import EVERY
+from edge.document.problems import Refused
 from edge.journal import Document
-from edge.problems import Refused
 from geo.fleet import Health
 from tests.control.planes import Control, controlling, healthy, joined
 from tests.edge.scripted import Told, eventually, running

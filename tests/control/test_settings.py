@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from control.settings import ControlSettings, load_control
-from edge.notation import Address
-from edge.problems import Refused
+from edge.document.notation import Address
+from edge.document.problems import Refused
 
 
 def test_an_empty_file_is_a_whole_configuration(tmp_path: Path) -> None:

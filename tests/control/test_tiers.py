@@ -11,7 +11,7 @@ import pytest
 
 from edge.__main__ import running
 from edge.config import parse_edge
-from edge.neighbours import pop_of
+from edge.tiers.settings import pop_of
 from tests.control.planes import Control, controlling, healthy
 from tests.edge import wires
 from tests.edge.nodes import Edge

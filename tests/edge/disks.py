@@ -16,7 +16,7 @@ class File:
 
 
 class MemoryDisk:
-    """edge.segments.Disk. Call `cut_power` for a disk as it comes up again."""
+    """edge.hooks.segments.Disk. Call `cut_power` for a disk as it comes up again."""
 
     def __init__(self, chance: random.Random, room: int = 1 << 30) -> None:
         self.chance = chance

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config import EdgeConfig, Site, load_edge, parse_edge
-from edge.notation import Address, parse_address, parse_network, parse_size
+from edge.document.notation import Address, parse_address, parse_network, parse_size
+from edge.document.problems import Refused
 from edge.policy.rules import SiteRules
-from edge.problems import Refused
 
 ORIGIN = {"url": "http://127.0.0.1:9000"}
 SITE: dict[str, Any] = {"name": "shop", "hosts": ["shop.test"], "origins": [ORIGIN]}

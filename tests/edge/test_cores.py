@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge.config import parse_edge
-from edge.problems import Refused
-from edge.storage import StoreTable
+from edge.document.problems import Refused
+from edge.settings.store import StoreTable
 from edge.workers import rooms
 from edge.workers.cores import usable_cores
 from edge.workers.rooms import own_directory, workers_of

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config import Site
+from edge.document.problems import Refused
 from edge.http.cache_control import parse_targeted
 from edge.http.message import Answer, Fields, Request
 from edge.policy.surrogate import directives, esi_because, obeyed
 from edge.position import ALONE
-from edge.problems import Refused
 from edge.purge import Purge
 from tests.edge import nodes, wires
 from tests.edge.stage import Reply, Stage, answer, make_request

@@ -12,8 +12,8 @@ from control.sites import parse_site
 from edge.config import load_edge
 from edge.document.packs import PACKS, Pack, bundled, document, embedded, read
 from edge.document.packwords import duration, words
+from edge.document.problems import Refused
 from edge.policy.rules import FileRule, SiteRules, TokenRule
-from edge.problems import Refused
 
 SITE: dict[str, Any] = {"name": "shop", "hosts": ["shop.test"], "origins": [{"url": "http://127.0.0.1:1"}]}
 PACK: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pytest
 
 from edge.__main__ import running
 from edge.config import EdgeConfig, parse_edge
-from edge.problems import Refused
+from edge.document.problems import Refused
 from edge.store.layered import LayeredStore
 from tests.edge import wires
 from tests.edge.nodes import Edge, config, document

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from control.sites import parse_site
 from edge.config import Site
+from edge.document.problems import Refused
 from edge.http.message import Answer, Client, Request
 from edge.policy.keying import device_of, key_query
 from edge.policy.patterns import Patterns
 from edge.policy.rules import QueryRules
 from edge.position import ALONE
-from edge.problems import Refused
 from edge.purge import Purge
 from tests.edge.stage import Stage, answer, make_request
 

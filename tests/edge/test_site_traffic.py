@@ -10,9 +10,9 @@ import pytest
 
 from control.sites import parse_site
 from edge.config import Site
+from edge.document.problems import Refused
 from edge.http.message import Answer, Client, Request
 from edge.position import ALONE
-from edge.problems import Refused
 from edge.purge import Purge
 from edge.upstream.contract import UpstreamError
 from tests.edge.stage import Reply, Stage, answer, make_request

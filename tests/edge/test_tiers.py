@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import parse_edge
-from edge.problems import Refused
+from edge.document.problems import Refused
 from edge.purge import Site
 from edge.tls import BadCertificate
 from tests.edge import wires

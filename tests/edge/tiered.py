@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from edge.document.notation import Address
+from edge.document.origins import Timeouts
 from edge.http.asker import Asker, Tier
 from edge.http.message import Answer, Fields, Request
 from edge.http.passing import received
-from edge.notation import Address
 from edge.policy.rules import SiteRules
-from edge.siteorigins import Timeouts
 from edge.upstream.contract import UpstreamError
 from edge.upstream.peers import Peers
 from edge.upstream.tiers import Fleet, Next, Peer

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from control.cli.origin import load_settings
-from edge.problems import Refused
+from edge.document.problems import Refused
 from origin.settings import OriginSettings, split_address
 
 

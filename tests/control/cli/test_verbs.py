@@ -14,9 +14,9 @@ from aiohttp import web
 from click.testing import CliRunner, Result
 
 from control.cli import main
+from edge.document.notation import Address
 from edge.document.packs import bundled, document
 from edge.journal import Document
-from edge.notation import Address
 from edge.purge import Weight
 from tests.control.planes import Control, controlling, healthy, joined
 from tests.edge.scripted import Told, eventually, running

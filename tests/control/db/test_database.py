@@ -15,7 +15,7 @@ from sqlalchemy import Engine, create_engine, insert, inspect, select, text, upd
 
 from control.db.database import MIGRATIONS, Database, sqlite_url
 from control.db.tables import counter, journal, metadata
-from edge.problems import Refused
+from edge.document.problems import Refused
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge.document.problems import Refused
 from edge.guard.carts import is_signed
 from edge.http.carts import LONGEST, Cart, CartLine, CartReason, NotBelieved, encoded, signed, verified
-from edge.problems import Refused
 from tests.edge.nodes import Edge, config, node
 from tests.edge.wires import Origin, origin, says
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.document.notation import parse_network
 from edge.guard.networks import Networks, counted_as, plain
-from edge.notation import parse_network
 
 
 def test_a_set_knows_its_addresses_of_both_families() -> None:

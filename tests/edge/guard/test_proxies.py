@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.document.notation import parse_network
 from edge.guard.networks import Networks, plain
 from edge.guard.proxies import client_of, scheme_of
 from edge.http.message import Fields
-from edge.notation import parse_network
 
 TRUSTED = Networks([parse_network("10.0.0.0/8"), parse_network("fd00::/8")])
 PROXY = "10.0.0.1"

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from edge.config import parse_edge
+from edge.document.problems import Refused
 from edge.http.message import Fields
-from edge.problems import Refused
 from edge.purge import Purge
 from edge.store.shared import FAILURES, RedisShelf, SharedStore, name_of
 from tests.edge import wires

@@ -12,7 +12,7 @@ from typing import Any
 
 from edge.policy.entry import Entry
 from edge.purge import Keys, Mark, Prefix, Site, Tag
-from edge.storage import StoreTable
+from edge.settings.store import StoreTable
 from edge.store.content import Stored
 from edge.store.contract import Store
 from edge.store.disk import Disk, Place

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.siteorigins import HealthCheck
+from edge.document.origins import HealthCheck
 from edge.upstream.health import LONGEST_EJECTION, OriginHealth
 
 CHECK = HealthCheck(rise=2, fall=3, eject=10.0)

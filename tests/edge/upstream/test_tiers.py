@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.document.notation import Address
 from edge.http.asker import Tier
-from edge.notation import Address
 from edge.upstream.tiers import FROM_A_VISITOR, Fleet, Neighbour, Next, Peer, Worker, route
 
 ADDRESS = Address("10.0.0.1", 8444)

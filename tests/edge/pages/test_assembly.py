@@ -12,10 +12,10 @@ from typing import Any
 import brotli
 import pytest
 
-from edge.assembly import Assembly, Filled, page_fields
-from edge.fragments import Unfit, resolved
 from edge.http.message import Answer, Client, Fields, Request
 from edge.intake import Exchange
+from edge.pages.assembly import Assembly, Filled, page_fields
+from edge.pages.fragments import Unfit, resolved
 from edge.policy.patterns import Patterns
 from edge.policy.rules import EsiRules, SiteRules
 from edge.position import ALONE

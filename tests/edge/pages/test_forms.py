@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from edge.forms import REMEMBERED, SEARCHED
 from edge.http.cookies import cookies
 from edge.http.message import Answer, Fields, Line, Request
+from edge.pages.forms import REMEMBERED, SEARCHED
 from edge.policy.patterns import Patterns
 from edge.policy.rules import ClassRules, EsiRules, PageRules, SiteRules, TokenRule
 from edge.policy.standins import stand_ins

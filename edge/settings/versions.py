@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from edge.notation import Table
+from edge.document.notation import Table
 
 
 class Http2Table(Table):

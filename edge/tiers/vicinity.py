@@ -9,18 +9,18 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge.callers import Callers
 from edge.clock import Clock
 from edge.config import EdgeConfig
 from edge.http.message import Answer, Request
 from edge.identity import Identity
 from edge.ids import Ids
-from edge.neighbours import TiersTable, fleet_told
 from edge.position import Position
 from edge.store.memory import MemoryStore
 from edge.store.shared import SharedStore
 from edge.tasks import Tasks, every
 from edge.telemetry import Finished, Gauge
+from edge.tiers.callers import Callers
+from edge.tiers.settings import TiersTable, fleet_told
 from edge.tls import BadCertificate, KeyPair
 from edge.upstream.peers import Peers, socket_of
 from edge.upstream.tiers import Fleet

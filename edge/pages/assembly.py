@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from edge.delivery import GoOn, visible
-from edge.fragments import DEFAULTS, Fragments, within_page
 from edge.http.cache_control import parse_response
 from edge.http.lists import names
 from edge.http.message import Answer, Fields, Line
 from edge.intake import Exchange
+from edge.pages.fragments import DEFAULTS, Fragments, within_page
 from edge.policy.entry import Entry
 from edge.policy.jar import parse, with_cookies
 from edge.store.content import Stored

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from edge.notation import Size, Table
-from edge.sharedstore import SharedTable
+from edge.document.notation import Size, Table
+from edge.settings.shared import SharedTable
 
 SMALLEST = 16 * 2**20  # bytes on disk below which its index would leave no room for bodies
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.segments import FLAG, HEAD, framed, head, mark, marked, scan, unframed
+from edge.hooks.segments import FLAG, HEAD, framed, head, mark, marked, scan, unframed
 
 SALT = b"0123456789abcdef"
 contents = st.lists(st.binary(max_size=60) | st.just(FLAG * 3), max_size=8)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from edge.clock import Clock
-from edge.gateway import PLACE
+from edge.hooks.gateway import PLACE
 from edge.http.forwarding import towards_commerce
 from edge.http.message import Answer, Fields, Request
 from edge.ruling import host_of

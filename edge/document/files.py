@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from edge.problems import Problem, Refused
+from edge.document.problems import Problem, Refused
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from edge.http.lists import names
 from edge.http.message import Answer, Fields, Request
 from edge.http.values import dataclass
 from edge.intake import Exchange, Heard, is_disguised, judged
-from edge.pages import Overheard, Read, everybodys, read, rendering
+from edge.pages.proofs import Proofs, Template
+from edge.pages.shared import Overheard, Read, everybodys, read, rendering
 from edge.policy.classes import Anonymous, Page
 from edge.policy.entry import Entry
 from edge.policy.freshness import Freshness
@@ -35,7 +36,6 @@ from edge.policy.suspects import suspects
 from edge.policy.templates import mark_of, shape_of
 from edge.policy.tokens import LARGEST_PAGE
 from edge.policy.validation import unconditional
-from edge.proofs import Proofs, Template
 from edge.telemetry import Gauge
 from edge.upstream.collapse import Flight, Own, close
 from edge.upstream.contract import UpstreamError

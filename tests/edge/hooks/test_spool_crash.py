@@ -41,7 +41,7 @@ def run_node(written: dict[str, object], largest_file: int = 0) -> None:
 @pytest.fixture(scope="module")
 def processes() -> Iterator[multiprocessing.context.ForkServerContext]:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.edge.test_hooks_crash"])
+    context.set_forkserver_preload(["tests.edge.hooks.test_spool_crash"])
     yield context
 
 
@@ -177,7 +177,7 @@ async def test_the_system_says_that_file_and_directory_were_synced_before_the_se
     url = f"http://127.0.0.1:{await free_port()}"
     written = nodes.document(url, listen=[f"127.0.0.1:{port}"], **document(tmp_path, url))
     trace = tmp_path / "trace"
-    code = f"from tests.edge.test_hooks_crash import run_node; run_node({written!r})"
+    code = f"from tests.edge.hooks.test_spool_crash import run_node; run_node({written!r})"
     watched = "trace=fsync,fdatasync,write,sendto,writev,sendmsg"
     command = [strace, "-f", "-y", "-s", "64", "-o", str(trace), "-e", watched, sys.executable, "-c", code]
     process = await asyncio.create_subprocess_exec(

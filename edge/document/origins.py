@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from edge.document.notation import Many, OriginUrl, Prefix, Seconds, Table
 from edge.http.carts import keys_of
-from edge.notation import Many, OriginUrl, Prefix, Seconds, Table
 
 
 class OriginServer(Table):

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Self
 
 from edge.clock import Clock
+from edge.document.origins import Timeouts
 from edge.http.asker import Tier
 from edge.http.forwarding import towards_peer
 from edge.http.message import Answer, Request
@@ -21,7 +22,6 @@ from edge.policy.keying import variant_of
 from edge.policy.partial import strong_validator
 from edge.policy.validation import unconditional
 from edge.position import Position
-from edge.siteorigins import Timeouts
 from edge.upstream.collapse import close
 from edge.upstream.contract import UpstreamError
 from edge.upstream.peers import Peers, named

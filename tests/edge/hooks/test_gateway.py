@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from edge.config import parse_edge
-from edge.handover import Delivered, Later, Never, judged, pause
-from edge.problems import Refused
+from edge.document.problems import Refused
+from edge.hooks.handover import Delivered, Later, Never, judged, pause
 from tests.edge import nodes
 from tests.edge.hooked import STRIPE, Notes, document, event, hooked, send, stripe_field
 from tests.edge.nodes import Edge, node

@@ -11,10 +11,10 @@ import pytest
 
 from edge.http.cookies import cookies
 from edge.http.message import Answer, Fields, Request
+from edge.pages.proofs import DAY, LONGEST_PAUSE, PAUSE, Proofs
 from edge.policy.patterns import Patterns
 from edge.policy.rules import ClassRules, KeyRules, PageRules, SiteRules, TokenRule
 from edge.position import ALONE
-from edge.proofs import DAY, LONGEST_PAUSE, PAUSE, Proofs
 from edge.purge import Purge
 from edge.upstream.contract import UpstreamError
 from tests.edge.stage import Reply, Stage, answer, make_request

@@ -19,7 +19,7 @@ from edge.clock import Clock
 from edge.http.cookies import cookies
 from edge.http.message import Fields, Line, Request
 from edge.intake import Exchange, Heard
-from edge.pages import Resumed, read
+from edge.pages.shared import Resumed, read
 from edge.policy.freshness import response_date
 from edge.policy.invalidation import is_unsafe
 from edge.policy.jar import Cookie, parse, with_cookies

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from edge.notation import Address, Listen, Many, Name, Seconds, Table
+from edge.document.notation import Address, Listen, Many, Name, Seconds, Table
 from edge.upstream.tiers import Fleet, Peer
 
 

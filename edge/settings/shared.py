@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from edge.clock import Clock
-from edge.notation import Reference, Seconds, Size, Table
+from edge.document.notation import Reference, Seconds, Size, Table
 from edge.secrets import resolve
 from edge.store.shared import RedisShelf, SharedStore
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from edge.assembly import Filled
 from edge.http.cookies import cookies
 from edge.http.message import Line
 from edge.intake import Exchange
+from edge.pages.assembly import Filled
 from edge.policy.rules import TokenRule
 from edge.policy.standins import NAME, SECRET, Secret, cookie_of, is_stand_in, make, secret_of, secrets_of
 from edge.transform.template import Hole

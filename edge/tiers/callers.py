@@ -13,6 +13,7 @@ from typing import Any
 
 from edge.clock import Clock
 from edge.config import EdgeConfig
+from edge.document.notation import Address
 from edge.front import Front
 from edge.guard.gate import Gate
 from edge.guard.refusal import Refusal
@@ -21,7 +22,6 @@ from edge.http.passing import received
 from edge.ids import Ids
 from edge.lane import Lane
 from edge.listeners import BACKLOG, AddressTaken, Listener, cannot_listen
-from edge.notation import Address
 from edge.reply import Sent
 from edge.server import Connection
 from edge.store.contract import Store

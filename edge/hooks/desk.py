@@ -16,12 +16,12 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from edge.clock import Clock
+from edge.document.notation import Table
+from edge.document.problems import Refused, problems_of
 from edge.document.webhooks import WebhooksTable
-from edge.gateway import Gateway, Settings
-from edge.handover import Handover
+from edge.hooks.gateway import Gateway, Settings
+from edge.hooks.handover import Handover
 from edge.http.message import Answer, Request
-from edge.notation import Table
-from edge.problems import Refused, problems_of
 from edge.secrets import NoSecret, resolve
 from edge.sites import Sites
 from edge.spool import Damaged, Entry, Full, Spool, Taken, claimed
