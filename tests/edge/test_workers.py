@@ -33,7 +33,7 @@ class Shop:
     origin: Origin | None = None
 
     async def script(self, heard: Heard, writer: asyncio.StreamWriter) -> None:
-        lifetime = "no-store" if heard.target.startswith("/fresh") else "max-age=3600"
+        lifetime = "no-store" if heard.target.startswith(("/fresh", "/who")) else "max-age=3600"
         body = f"{self.version} {heard.target}".encode()
         writer.write(answer(body, "200 OK", f"Cache-Control: {lifetime}", "Cache-Tag: all"))
 
@@ -272,9 +272,13 @@ async def test_who_dies_again_and_again_keeps_nobody_waiting(node: Crew) -> None
 
 async def test_who_does_not_acknowledge_is_replaced_and_the_purge_goes_on(node: Crew, shop: Shop) -> None:
     shop.version = "stale"
+    stored = (await node.metrics())["tepi_edge_disk_entries"]
     async with node.one_each(WORKERS) as visits:
         for visit in visits:
             assert (await visit.get("/s")).body == b"stale /s"
+    async with asyncio.timeout(10):  # until it is written for all, whoever of them is stopped
+        while (await node.metrics())["tepi_edge_disk_entries"] == stored:
+            await asyncio.sleep(0.02)
     before, victim = len(node.pids()), node.pids()[-1]
     os.kill(victim, signal.SIGSTOP)
     shop.version = "fresh"
