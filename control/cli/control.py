@@ -22,6 +22,7 @@ from control.db.database import Database, answering
 from control.people import Change, Nobody, People
 from control.plane import Clocks, build, database_of, existing_journal_key
 from control.settings import ControlSettings, load_control
+from edge.listeners import AddressTaken
 from geo.lookup import Lookup, open_database
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ def command(context: click.Context, path: Path | None, new_lineage: bool) -> Non
     context.obj = path
     if context.invoked_subcommand is not None:
         return
-    with stops_with_a_sentence():
+    with stops_with_a_sentence(AddressTaken):
         settings = _settings(path)
         logging_to_stderr()
         with open_database() as database:

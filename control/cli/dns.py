@@ -33,7 +33,7 @@ from geo.dns.flatten import Flattener, targets
 from geo.dns.metrics import Metrics
 from geo.dns.probe import Prober, with_health
 from geo.dns.rates import Rates
-from geo.dns.server import Server, TcpLimits
+from geo.dns.server import CannotListen, Server, TcpLimits
 from geo.dns.settings import DnsSettings, split_address
 from geo.dns.zonefile import BadZone
 from geo.fleet import Fleet, Health, Node, Place
@@ -145,7 +145,7 @@ def _hosts(site: Document) -> frozenset[str]:
 )  # fmt: skip
 def command(path: Path) -> None:
     """Answers DNS for the sites' zone with the nearest healthy node."""
-    with stops_with_a_sentence():
+    with stops_with_a_sentence(CannotListen, BadZone):
         settings = _load(path)
         logging_to_stderr()
         with open_database(settings.geo_database) as database:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import uvloop
 
-from control.cli.process import CONFIGURATION, collect_seldom, logging_to_stderr, stops_with_a_sentence
+from control.cli.process import collect_seldom, logging_to_stderr, stops_with_a_sentence
 from edge.__main__ import serve
 from edge.config import EdgeConfig, load_edge, parse_edge
 from edge.document.problems import Problem, Refused
@@ -49,23 +49,17 @@ def command(
     key: str | None, share_set_cookie: bool, workers: int | None, access_log: str | None,
 ) -> None:  # fmt: skip
     """Runs one edge node: --origin and --listen, or --config. SIGHUP reloads the file."""
-    with stops_with_a_sentence():
-        try:
-            if path is not None:
-                if workers is not None or any(
-                    (origin, listen, admin, cert, key, share_set_cookie, access_log)
-                ):
-                    raise click.UsageError("--config says it all: leave the other options out")
-                config = load_edge(path)
-            else:
-                config = bare(origin, listen, admin, cert, key, share_set_cookie, access_log, workers)
-            logging_to_stderr(logging.INFO)
-            reload = None if path is None else lambda: load_edge(path)
-            collect_seldom()
-            uvloop.run(serve(config, reload=reload, worker=WORKER))
-        except (AddressTaken, BadCertificate) as error:
-            click.echo(f"tepi: {error}", err=True)
-            raise SystemExit(CONFIGURATION) from None
+    with stops_with_a_sentence(AddressTaken, BadCertificate):
+        if path is not None:
+            if workers is not None or any((origin, listen, admin, cert, key, share_set_cookie, access_log)):
+                raise click.UsageError("--config says it all: leave the other options out")
+            config = load_edge(path)
+        else:
+            config = bare(origin, listen, admin, cert, key, share_set_cookie, access_log, workers)
+        logging_to_stderr(logging.INFO)
+        reload = None if path is None else lambda: load_edge(path)
+        collect_seldom()
+        uvloop.run(serve(config, reload=reload, worker=WORKER))
 
 
 def bare(

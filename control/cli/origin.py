@@ -23,7 +23,7 @@ from edge.journal import Document, Event, Reader, Snapshot
 from edge.listeners import AddressTaken
 from edge.secrets import resolve
 from origin.app import BadSecret, CannotListen, Origin, Wiring, serving
-from origin.registry import installed, load, settings_of
+from origin.registry import BrokenPlugin, installed, load, settings_of
 from origin.settings import OriginSettings
 
 
@@ -91,7 +91,7 @@ def command(context: click.Context, path: Path | None) -> None:
         return
     if path is None:
         raise click.UsageError("expected --config FILE")
-    with stops_with_a_sentence():
+    with stops_with_a_sentence(AddressTaken, BrokenPlugin):
         settings = load_settings(path)
         logging_to_stderr()
         uvloop.run(_serve(settings))

@@ -18,12 +18,8 @@ import click
 
 from edge.document.problems import Refused
 from edge.identity import JoinRefused
-from edge.listeners import AddressTaken
 from edge.secrets import NoSecret
-from geo.dns.server import CannotListen
-from geo.dns.zonefile import BadZone
 from geo.lookup import BadDatabase
-from origin.registry import BrokenPlugin
 
 CONFIGURATION = 2  # exit code: this can't run as it is told to; starting it again would not help
 
@@ -68,13 +64,14 @@ async def stop_signal() -> None:
 
 
 @contextmanager
-def stops_with_a_sentence() -> Iterator[None]:
-    """Ends the process with exit code 2 and one clear sentence where it can't run as it is told to."""
+def stops_with_a_sentence(*known: type[Exception]) -> Iterator[None]:
+    """Ends the process with exit code 2 and one clear sentence where it can't run as it is told to.
+
+    `known` is what a verb raises beyond what all do: each imports its own, and nobody another's room.
+    """
     try:
         yield
-    except (
-        Refused, BadDatabase, AddressTaken, CannotListen, NoSecret, JoinRefused, BrokenPlugin, BadZone,
-    ) as error:  # fmt: skip
+    except (Refused, BadDatabase, NoSecret, JoinRefused, *known) as error:
         _stop(str(error))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
