@@ -69,9 +69,10 @@ def stops_with_a_sentence(*known: type[Exception]) -> Iterator[None]:
 
     `known` is what a verb raises beyond what all do: each imports its own, and nobody another's room.
     """
+    told: tuple[type[Exception], ...] = (Refused, BadDatabase, NoSecret, JoinRefused, *known)
     try:
         yield
-    except (Refused, BadDatabase, NoSecret, JoinRefused, *known) as error:
+    except told as error:
         _stop(str(error))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
