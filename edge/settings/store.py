@@ -14,7 +14,9 @@ class StoreTable(Table):
     """Where answers are kept: in memory, and on disk behind it."""
 
     memory: Size = Field(256 * 2**20, description="Bytes for stored answers, bookkeeping included.")
-    max_object: Size = Field(8 * 2**20, description="Larger bodies are kept in slices, or passed on.")
+    max_object: Size = Field(
+        8 * 2**20, validate_default=True, description="Larger bodies are kept in slices, or passed on."
+    )
     directory: str = Field(
         "", description="Directory of the store on disk, which survives restarts; empty: memory only."
     )

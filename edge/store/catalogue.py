@@ -18,7 +18,7 @@ import msgspec
 
 from edge.purge import Groups, Keys, Mark, Prefix, Site, Tag
 from edge.store.marks import Came, Distrust, Last, digest, mark_of, own_names, struck_names
-from edge.store.record import CHECK, FORMAT, Broken, Record, stamp_of, unpacked, verified
+from edge.store.record import CHECK, FORMAT, Broken, Gone, Record, stamp_of, unpacked, verified
 
 logger = logging.getLogger("tepi.edge")
 
@@ -189,11 +189,11 @@ class Catalogue:
             return sweep, list(self.struck_by(txn, sweep.mark))
 
     def body(self, number: int) -> bytes:
-        """A body that is kept in the index. Raises Broken, lmdb.Error."""
+        """A body that is kept in the index. Raises Broken, Gone, lmdb.Error."""
         with self.begin() as txn:
             data = txn.get(NUMBER.pack(number), db=self.tables["bodies"])
             if data is None:
-                raise Broken("it is gone")
+                raise Gone("it is gone")
             return bytes(verified(data))
 
     def knows_file(self, number: int) -> bool:

@@ -20,14 +20,15 @@ import lmdb
 import msgspec
 
 from edge.purge import Mark
-from edge.store.bodyfiles import DIRECTORIES, BodyFiles, Filed, is_file, is_lent
+from edge.store.bodyfiles import DIRECTORIES, BodyFiles
 from edge.store.catalogue import Catalogue, Found, Sweep, Totals
 from edge.store.fill import Cut
 from edge.store.generations import STRUCK, Generations, bucket_of
 from edge.store.leases import Leases
-from edge.store.lent import Held, Lent
+from edge.store.lent import Held
 from edge.store.marks import Came
-from edge.store.record import Broken, Clocks, Ref, template_of
+from edge.store.reading import Reading
+from edge.store.record import Broken, Clocks, Gone, Ref
 from edge.store.revision import Revision
 from edge.store.shelf import Drop, Job, Shelf, Strike, size_of
 from edge.store.shelving import Loaded
@@ -73,6 +74,7 @@ class Disk:
         self.leases = Leases(place.directory / "leases") if place.shared else None
         self.files = BodyFiles(place.directory / "bodies")
         self._catalogue = self._opened()
+        self._reading = Reading(self.files, lambda: self._catalogue)
         self._number = self._catalogue.totals().number  # that of the last purge, as far as is known here
         self._jobs: deque[Job] = deque()
         self._waiting = 0
@@ -97,41 +99,27 @@ class Disk:
 
     def load(self, shelf: Shelf) -> Loaded | None:
         """The bodies of what lies at `shelf`, read and checked; None if they can't be had. Takes its time."""
-        bodies = shelf.bodies
-        assert bodies is not None
+        assert shelf.bodies is not None
         try:
-            whole = None if bodies.whole is None else self._whole(bodies.whole)
-            template = None if bodies.template is None else template_of(self.read(bodies.template))
-            encoded = {coding: self.read(ref) for coding, ref in bodies.encoded.items()}
+            loaded = self._reading.all_of(shelf.bodies)
         except FAILURES as error:
-            self._failed("body" if isinstance(error, Broken) else "read", error)
+            self._unread(error)
             return None
         if shelf.id is not None:
             self.uses.note(shelf.id)
-        return Loaded(whole, template, encoded)
-
-    def _whole(self, ref: Ref) -> bytes | Lent:
-        if not is_lent(ref):
-            return self.read(ref)
-        self.files.bring(ref)
-        return Filed(self.files, ref)
+        return loaded
 
     def piece(self, ref: Ref) -> bytes | Held | None:
         """One piece of a body, checked; None if it can't be had. Takes its time."""
         try:
-            return self.files.bring(ref) if is_lent(ref) else self.read(ref)
+            return self._reading.piece(ref)
         except FAILURES as error:
-            self._failed("body" if isinstance(error, Broken) else "read", error)
+            self._unread(error)
             return None
 
-    def read(self, ref: Ref) -> bytes:
-        """What lies at `ref`. Raises Broken, OSError, lmdb.Error."""
-        if is_file(ref.number):
-            return self.files.read(ref)
-        data = self._catalogue.body(ref.number) if ref.size else b""
-        if len(data) != ref.size:
-            raise Broken("the body is not what was written")
-        return data
+    def _unread(self, error: BaseException) -> None:
+        if not isinstance(error, Gone):
+            self._failed("body" if isinstance(error, Broken) else "read", error)
 
     @property
     def number(self) -> int:

@@ -30,6 +30,10 @@ class Broken(Exception):
     """These bytes are not what was written."""
 
 
+class Gone(Broken):
+    """The index has let it go since it was looked up."""
+
+
 class Ref(msgspec.Struct, frozen=True, array_like=True):
     """Where bytes lie: `number` names them, `size` and `crc` (CRC-32) tell whether they are still they.
 

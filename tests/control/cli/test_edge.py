@@ -13,6 +13,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.edge.crews import toml
+from tests.edge.nodes import document
 from tests.edge.wires import eventually, free_port, origin, says
 
 TEPI = (sys.executable, "-m", "control.cli", "edge")
@@ -135,6 +137,10 @@ async def test_hang_up_takes_a_new_file_and_refuses_a_bad_one(tmp_path: Path) ->
         (("--origin", "http://a", "--listen", "8080"), '--listen: got "8080", expected HOST:PORT'),
         (("--origin", "http://a", "--listen", "127.0.0.1:0", "--cert", "x"), "--cert and --key go together"),
         (("--origin", "http://a", "--listen", "127.0.0.1:0", "--cert", "x", "--key", "y"), "x can't be read"),
+        (
+            ("--origin", "http://a", "--listen", "127.0.0.1:0", "--workers", "0"),
+            "--workers: got 0, expected 1",
+        ),
         (("--config", "/nowhere/edge.toml"), "/nowhere/edge.toml"),
         (("--config", "x", "--origin", "http://a"), "--config says it all"),
     ],
@@ -144,6 +150,20 @@ async def test_what_can_not_run_says_so_in_a_sentence(words: tuple[str, ...], se
     assert code == 2, said
     assert sentence in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_store_in_what_is_a_file_stops_a_node_with_the_settings_name(
+    tmp_path: Path, workers: int
+) -> None:
+    file, taken = tmp_path / "edge.toml", tmp_path / "taken"
+    taken.write_text("not a directory")
+    store = {"directory": str(taken)}
+    file.write_text(toml(document("http://127.0.0.1:9", workers=workers, store=store)))
+    code, said = await run("--config", str(file))
+    assert code == 2, said
+    assert f"store.directory: got '{taken}', expected a directory, and there is a file of that name" in said
+    assert taken.read_text() == "not a directory"
 
 
 async def test_a_port_in_use_is_named_with_the_way_out() -> None:

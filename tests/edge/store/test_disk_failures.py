@@ -17,6 +17,7 @@ from edge.store import catalogue as catalogue_module
 from edge.store.record import Broken, Record, unpacked
 from tests.edge.store.crew import crew
 from tests.edge.store.disks import body, layered
+from tests.edge.store.filling import key_at
 from tests.edge.store.test_memory import entry
 
 
@@ -107,6 +108,21 @@ async def test_a_body_that_was_harmed_is_fetched_again(
         assert sum("disk store" in record.message for record in caplog.records) == 1
         store.put(large[0])
         assert await body(store, large[0]) == bytes(100_000)
+
+
+@pytest.mark.parametrize("size", [1000, 30_000, 300_000], ids=["in the index", "a file", "a lent file"])
+async def test_what_another_worker_let_go_after_the_look_up_is_a_miss_and_no_error(
+    tmp_path: Path, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with crew(1, tmp_path) as (other,), layered(tmp_path) as store:
+        other.do("put", path="/a", version=1, size=size)
+        [found] = store.get(key_at("/a"))
+        other.do("drop", path="/a")
+        assert await body(store, found) is None
+        assert store.get(found.key) == ()
+        store.disk.settle()
+        assert store.disk.errors == {}
+    assert "disk store" not in caplog.text
 
 
 @pytest.mark.parametrize("left", [100, 0.5])
