@@ -115,7 +115,7 @@ class Supervisor:
                 await self.crew.everyone(Abandon())
                 self.sockets.keep(wanted(self.config))
                 raise
-            for member, told in await self.crew.outcomes(Commit(), CHANGING):
+            for member, told in await self.crew.writing(Commit(), CHANGING):
                 if isinstance(told, ValueError):
                     member.end(f"did not take the configuration ({told})")
             self.config = config

@@ -331,9 +331,11 @@ class LayeredStore:
 
     async def distrust(self) -> None:
         """What is stored must be revalidated before its next use."""
-        self.front.epoch += 1
-        self.front.clear()
-        await asyncio.wrap_future(self._struck_on_disk(Distrust()))
+        self.front.begin_anew()
+        if self._shared is not None and WRITTEN.get():
+            self._hear()
+        else:
+            await asyncio.wrap_future(self._struck_on_disk(Distrust()))
 
     def _hear(self) -> None:
         """Carry out here what other workers have purged."""
@@ -346,8 +348,7 @@ class LayeredStore:
             if came.by == self._me:
                 continue
             if isinstance(mark, Distrust):
-                self.front.epoch += 1
-                self.front.clear()
+                self.front.begin_anew()
             else:
                 self._pending.strike(mark)
                 self._sweep(self.front.strike(mark, self.disk.clocks.monotonic()))
@@ -369,8 +370,7 @@ class LayeredStore:
     def _begin_anew(self) -> None:
         """The index was thrown away: what is in memory may be what was purged with it."""
         self._serial = self.disk.serial
-        self.front.epoch += 1
-        self.front.clear()
+        self.front.begin_anew()
         self._number = self.disk.number
 
     async def weigh(self, mark: Mark) -> Weight:

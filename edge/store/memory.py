@@ -240,6 +240,11 @@ class MemoryStore:
         for slot in self._index.all():
             self.forget(slot)
 
+    def begin_anew(self) -> None:
+        """Forget everything, and what was made of it."""
+        self.epoch += 1
+        self.clear()
+
     def _unlist(self, slot: Slot) -> None:
         """Take the entry at `slot` out, but not the pieces of its body."""
         self._index.remove(slot, *names_of(slot))

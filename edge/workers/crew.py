@@ -22,7 +22,19 @@ from edge.tasks import Tasks
 from edge.telemetry import Gauge, counted, measured
 from edge.workers.channel import Closed
 from edge.workers.line import Line, patiently
-from edge.workers.orders import Apply, Ask, Collect, Judged, Load, Metrics, OriginKey, Ping, Pong, Strike
+from edge.workers.orders import (
+    Apply,
+    Ask,
+    Collect,
+    Commit,
+    Judged,
+    Load,
+    Metrics,
+    OriginKey,
+    Ping,
+    Pong,
+    Strike,
+)
 from edge.workers.sums import added, explained, gathered, lasting, merged, purged, weighed
 
 log = logging.getLogger("tepi.edge.workers")
@@ -100,21 +112,25 @@ class Crew:
         except ValueError as error:
             return error
 
-    async def writing(self, order: Apply | Ask) -> list[Any]:
-        """As `everyone`, but one is first, who writes what is purged to the store that all share."""
-        results, left = [], list(self.members)
+    async def writing(
+        self, order: Apply | Ask | Load | Commit, seconds: float = ACKNOWLEDGE
+    ) -> list[tuple[Member, Any]]:
+        """As `outcomes`, but one is first, who writes what is purged to the store that all share."""
+        told: list[tuple[Member, Any]] = []
+        left = list(self.members)
         while left and not order.written:
             first, *left = left
-            results.append(await self._outcome(first, order, ACKNOWLEDGE))
-            order = replace(order, written=not isinstance(results[-1], ValueError | Gone))
-        results += await asyncio.gather(*(self._outcome(member, order, ACKNOWLEDGE) for member in left))
-        return _told(results)
+            outcome = await self._outcome(first, order, seconds)
+            told.append((first, outcome))
+            order = replace(order, written=not isinstance(outcome, ValueError | Gone))
+        results = await asyncio.gather(*(self._outcome(member, order, seconds) for member in left))
+        return [*told, *zip(left, results, strict=True)]
 
     async def everyone(
         self, order: object, seconds: float = ACKNOWLEDGE, but: Member | None = None
     ) -> list[Any]:
         """What all that are there reply, once all have. Raises the first ValueError."""
-        return _told([result for _, result in await self.outcomes(order, seconds, but)])
+        return _told(await self.outcomes(order, seconds, but))
 
     async def ping_forever(self) -> None:
         """Finds out who hangs, and tells all whether the node is ready, until cancelled."""
@@ -159,7 +175,7 @@ class Crew:
             if event.kind == "certificate.put":
                 problem = await self._fetch(event.body)
             try:
-                self.missed = not await self.writing(Apply(event)) or self.missed
+                self.missed = not _told(await self.writing(Apply(event))) or self.missed
             except ValueError as error:  # who comes later need not take in what nobody could
                 self.state.position = event.position
                 if problem is not None:
@@ -176,7 +192,7 @@ class Crew:
             for certificate in snapshot.certificates:
                 await self._fetch(certificate)
             self.state = state_of(snapshot)
-            self.missed = not await self.everyone(Load(snapshot), LOADING) and not known
+            self.missed = not _told(await self.writing(Load(snapshot), LOADING)) and not known
 
     async def health(self, nodes: dict[str, str]) -> None:
         """Each node's health in control's eyes: name servers ask for it, edges answer whoever comes."""
@@ -232,7 +248,7 @@ class Crew:
         )
 
     async def _asked(self, ask: Ask) -> list[dict[str, Any]]:
-        told = await self.writing(ask) if ask.what == "purge" else await self.everyone(ask)
+        told = _told(await (self.writing(ask) if ask.what == "purge" else self.outcomes(ask)))
         if not told:
             raise ValueError("no worker of this node answers at the moment; one is being started")
         return told
@@ -244,8 +260,9 @@ class Crew:
         return await fetched(self.fetch_certificate, str(certificate["name"]), self.keys)
 
 
-def _told(results: list[Any]) -> list[Any]:
+def _told(outcomes: Iterable[tuple[Member, Any]]) -> list[Any]:
     """The results of those that are there. Raises the first ValueError."""
+    results = [result for _, result in outcomes]
     for result in results:
         if isinstance(result, ValueError):
             raise result

@@ -47,6 +47,7 @@ class Load:
     """A snapshot of the journal: what is stored is older than that."""
 
     snapshot: Snapshot
+    written: bool = False  # as in Apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Prepare:
 @dataclass(frozen=True, slots=True)
 class Commit:
     """Take what was prepared."""
+
+    written: bool = False  # as in Apply
 
 
 @dataclass(frozen=True, slots=True)

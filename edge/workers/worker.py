@@ -128,6 +128,7 @@ class Worker:
                 WRITTEN.set(order.written)
                 await edge.node.apply(order.event)
             case Load():
+                WRITTEN.set(order.written)
                 await edge.node.load(order.snapshot)
             case Strike():
                 WRITTEN.set(True)
@@ -183,6 +184,7 @@ class Worker:
                     raise ValueError(f"{error.filename}: {error.strerror}") from error
             case Commit():
                 assert self.change is not None
+                WRITTEN.set(order.written)
                 await edge.listeners.listen(wanted(self.change.config))
                 await edge.adopt(self.change)
                 self.change = None

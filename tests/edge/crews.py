@@ -16,6 +16,8 @@ from typing import Any
 
 import aiohttp
 
+from edge.store.catalogue import Catalogue
+from edge.workers.rooms import MEMORY, PREFIX
 from tests.edge.nodes import Visit
 from tests.edge.wires import Reply, eventually
 
@@ -55,12 +57,32 @@ class Crew:
         return int(re.findall(r"(?<!admin )listen\w+ on http://127.0.0.1:(\d+)", self.said())[0])
 
     @property
+    def tls_port(self) -> int:
+        return int(re.findall(r"listening on https://127.0.0.1:(\d+)", self.said())[0])
+
+    @property
     def admin(self) -> str:
         return re.findall(r"admin listener on (http://[0-9.:]+)", self.said())[0]
 
     def pids(self) -> list[int]:
         """The workers that have begun, in that order; among them those that have ended."""
         return [int(pid) for pid in re.findall(r"worker \d+ \(process (\d+)\) answers", self.said())]
+
+    def purges_written(self) -> int:
+        """How many purges the store that the workers share has been told of."""
+        kept = self.file.parent / "kept"
+        if not kept.exists():
+            sockets = {f"{pid}.sock" for pid in self.pids()}
+            kept = next(
+                each / "store"
+                for each in MEMORY.glob(f"{PREFIX}*")
+                if sockets & {found.name for found in each.iterdir()}
+            )
+        index = Catalogue(kept, 64 * 2**20, synced=False)
+        try:
+            return index.totals().number
+        finally:
+            index.env.close()
 
     def write(self, document: dict[str, Any]) -> None:
         self.file.write_text(toml(document))

@@ -82,6 +82,13 @@ async def test_one_line_to_control_and_a_receipt_when_all_workers_have_applied(t
             await acknowledged(control, call)
             assert await everywhere(node, "/p") == {b"one"}
 
+            # a whole state makes all that is stored older than it: that is written once, not by each worker
+            written, control.lineage = node.purges_written(), "second"
+            await call.say(snapshot(control, site))
+            await eventually(lambda: any(f["position"]["lineage"] == "second" for f in call.of("ack")), 20)
+            assert node.purges_written() == written + 1
+            assert await everywhere(node, "/p") == {b"one"}
+
             version = "two"
             body = {"id": "1", "kind": "tag", "value": "kopi", "soft": False, "site": None}
             await call.say(control.event("purge", body))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from edge.store.catalogue import Catalogue
-from edge.workers.rooms import MEMORY, PREFIX
 from tests.edge.crews import Crew, crew
 from tests.edge.nodes import Visit, document
 from tests.edge.wires import Heard, Origin, Reply, answer, eventually, origin
@@ -164,33 +163,35 @@ async def test_who_is_killed_while_it_fetches_leaves_the_turn_to_another(node: C
     await eventually(lambda: len(node.pids()) > WORKERS, 30)
 
 
-def purges_written(node: Crew) -> int:
-    """How many purges the common store has been told of."""
-    kept = node.file.parent / "kept"
-    if not kept.exists():
-        sockets = {f"{pid}.sock" for pid in node.pids()}
-        kept = next(
-            each / "store"
-            for each in MEMORY.glob(f"{PREFIX}*")
-            if sockets & {found.name for found in each.iterdir()}
-        )
-    index = Catalogue(kept, 64 * 2**20, synced=False)
-    try:
-        return index.totals().number
-    finally:
-        index.env.close()
-
-
 async def test_a_purge_is_written_once_however_many_workers_there_are(node: Crew) -> None:
     async with node.one_each(WORKERS) as visits:
         for visit in visits:
             assert (await told(visit, "/p")).status == 200
-        before = purges_written(node)
+        before = node.purges_written()
         for kind, value in (("url", "http://shop.test/p"), ("site", "shop"), ("tag", "t")):
             assert (await node.ask("purge", kind=kind, value=value))[0] == 200
-        assert purges_written(node) == before + 3
+        assert node.purges_written() == before + 3
         visits[0].say("POST", "/p", b"x")
         assert (await visits[0].hear()).status == 200
-        assert purges_written(node) == before + 4
+        assert node.purges_written() == before + 4
         for visit in visits:
             assert (await told(visit, "/p")).status == 200
+
+
+async def test_what_a_reload_forgets_is_written_once_however_many_workers_there_are(
+    node: Crew, shop: Origin
+) -> None:
+    document = tomllib.loads(node.file.read_text())
+    async with node.one_each(WORKERS) as visits:
+        for visit in visits:
+            assert (await told(visit, "/reloaded")).status == 200
+        before, fetched = node.purges_written(), fetches(shop, "/reloaded")
+        for turn, guard in enumerate((False, True), 1):  # it shares pages otherwise than before
+            document["sites"][0]["guard"] = guard
+            node.write(document)
+            node.signal(signal.SIGHUP)
+            await eventually(lambda turn=turn: node.said().count("configuration reloaded") == turn, 20)
+            assert node.purges_written() == before + turn
+            for visit in visits:
+                assert (await told(visit, "/reloaded")).status == 200
+            assert fetches(shop, "/reloaded") == fetched + turn

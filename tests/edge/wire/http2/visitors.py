@@ -17,6 +17,8 @@ from hyperframe.frame import Frame
 
 from tests.edge.nodes import HOST, Edge
 
+HEAD = 9  # bytes before each frame's payload (RFC 9113 §4.1)
+
 
 @dataclass(slots=True)
 class Heard:
@@ -53,6 +55,7 @@ class Visitor:
         self.order: list[int] = []  # the stream of each frame of content
         self.goodbye: ErrorCodes | int | None = None
         self.closed = False
+        self._came = b""  # of a frame that is not whole
         self._reads = reads  # whether it opens the window again for what came
         self.flush()
 
@@ -123,10 +126,15 @@ class Visitor:
         if not data:
             self.closed = True
             return
-        for event in self.h2.receive_data(data):
-            self._take(event)
-        if self.h2.state_machine.state is ConnectionState.CLOSED:  # to h2; what began is still answered
-            self.h2.state_machine.state = ConnectionState.CLIENT_OPEN
+        self._came += data
+        while len(self._came) >= HEAD and len(self._came) >= (
+            size := HEAD + int.from_bytes(self._came[:3], "big")
+        ):
+            frame, self._came = self._came[:size], self._came[size:]
+            for event in self.h2.receive_data(frame):
+                self._take(event)
+            if self.h2.state_machine.state is ConnectionState.CLOSED:  # to h2; what began is still answered
+                self.h2.state_machine.state = ConnectionState.CLIENT_OPEN
         with contextlib.suppress(ConnectionError):
             self.flush()
 
@@ -154,8 +162,8 @@ class Visitor:
 
 
 @contextlib.asynccontextmanager
-async def visit(
-    edge: Edge,
+async def calling(
+    port: int,
     tls: ssl.SSLContext | None = None,
     *,
     window: int = 65_535,
@@ -163,7 +171,6 @@ async def visit(
     name: str = HOST,
 ) -> AsyncIterator[Visitor]:
     """A connection with prior knowledge, or over TLS."""
-    port = edge.port("http" if tls is None else "https")
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", port, ssl=tls, server_hostname=None if tls is None else name
     )
@@ -173,3 +180,18 @@ async def visit(
         writer.close()
         with contextlib.suppress(ConnectionError, ssl.SSLError):
             await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def visit(
+    edge: Edge,
+    tls: ssl.SSLContext | None = None,
+    *,
+    window: int = 65_535,
+    reads: bool = True,
+    name: str = HOST,
+) -> AsyncIterator[Visitor]:
+    """The same, to a node in this process."""
+    port = edge.port("http" if tls is None else "https")
+    async with calling(port, tls, window=window, reads=reads, name=name) as visitor:
+        yield visitor
