@@ -288,7 +288,7 @@ class Fetching:
         # Nothing is stored and nobody waits: his conditions are for the origin (RFC 9111 §4.3.2).
         told = alone and stale is None and isinstance(x.kind, Page) and approach.template is None
         question = with_conditions(question, x.request) if told else question
-        by_way = not alone and why_shy is None and approach.template is None
+        by_way = not alone and why_shy is None and not approach.as_himself
         if by_way and is_passed_on(question, x.kind, x.rules):
             turn = self._turns.take(flight, x, part=part is not None)
             if isinstance(turn, Arrived):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.http.message import Request
-from edge.policy.classes import Class, File, Page
+from edge.policy.classes import Anonymous, Class, File, Page
 from edge.policy.lookup import request_directives
 from edge.policy.rules import SiteRules
 
@@ -11,10 +11,17 @@ from edge.policy.rules import SiteRules
 def is_passed_on(question: Request, kind: Class, rules: SiteRules) -> bool:
     """Whether others may answer `question`, which is of `kind`: one that bears nothing of its visitor's own.
 
-    Pages that are yet to prove that they are everybody's, and those that are put together for each visitor,
-    come from the origin as they are.
+    A page as nobody sees it is everybody's there as here: each node looks at what comes before it shares it.
+    Pages that are put together for each visitor come from the origin as they are.
     """
-    if question.method != "GET" or rules.esi is not None or not isinstance(kind, File | Page):
+    match kind:
+        case File() | Page():
+            everybodys = True
+        case Anonymous(pages):
+            everybodys = not pages.tokens
+        case _:
+            everybodys = False
+    if question.method != "GET" or rules.esi is not None or not everybodys:
         return False
     fields = question.fields
     if "authorization" in fields or "cookie" in fields:

@@ -19,6 +19,7 @@ async def fleet(
     origin_url: str, directory: Path, pops: Mapping[str, int], *, shield: str | None = None, **changes: Any
 ) -> AsyncIterator[dict[str, Edge]]:
     """Nodes called `pop-1`, `pop-2`, ...: as many in each PoP as `pops` says."""
+    of_site = changes.pop("site", {})
     authority = Authority.make(directory)
     names = {f"{pop}-{number}": pop for pop, count in pops.items() for number in range(1, count + 1)}
     ports = {name: await free_port() for name in names}
@@ -40,7 +41,7 @@ async def fleet(
                     if other != name
                 ],
             }
-            site = {"shield": shield} if shield else {}
-            written = document(origin_url, name=name, tiers=tiers, site=dict(site), **changes)
+            site = ({"shield": shield} if shield else {}) | of_site
+            written = document(origin_url, name=name, tiers=tiers, site=site, **changes)
             nodes[name] = Edge(await stack.enter_async_context(running(parse_edge(written))))
         yield nodes
