@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
 from edge.document.files import read_toml
-from edge.document.notation import Address, Listen, Many, Table
+from edge.document.notation import Address, Listen, Many, Reference, Table
 from edge.document.problems import Refused, problems_of
 
 
@@ -64,6 +64,11 @@ class ControlSettings(Table):
     )
     token_hours: int = Field(24, ge=1, le=24 * 365, description="Hours after which a join token expires.")
     origin: OriginTable | None = Field(None, description="Whose plugins' pages the dashboard shows.")
+    first_tokens: dict[Literal["admin", "nodes", "purge"], Reference] = Field(
+        {},
+        description="API tokens, by scope, that hold from the first start on, as file:PATH or env:NAME: "
+        "`tepi_` and 32 characters or more. Later starts do not read them.",
+    )
     session_hours: int = Field(12, ge=1, le=24 * 90, description="Hours that a dashboard login holds.")
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import secrets
 from collections.abc import Coroutine
 from functools import partial
@@ -17,13 +18,16 @@ from control.db.database import CHANNEL
 from control.db.election import while_elected
 from control.plane import Plane
 from control.replicas import keep_exchanging
+from control.rights import Scope
 from edge.identity import write_private
+from edge.secrets import NoSecret, resolve
 
 log = logging.getLogger("tepi.control.tasks")
 
 EVERY = 0.5  # seconds
 NAP = 1.0  # a loop that comes this much later than it should was held up, and the nodes were not
 FIRST_USER = "admin"
+TOKEN = re.compile(r"tepi_[A-Za-z0-9_-]{32,}")
 
 
 async def watch_health(plane: Plane) -> None:
@@ -98,24 +102,37 @@ async def _of_the_elected(plane: Plane) -> None:
 
 
 async def first_start(plane: Plane) -> None:
-    """With an empty database: an administrator and two tokens, left in first-run.json for the operator."""
+    """With an empty database: an administrator and his tokens, left in first-run.json for the operator.
+
+    Raises NoSecret where a token that the configuration names is not there, or could be guessed.
+    """
     if await plane.auth.any_user():
         return
     password = secrets.token_urlsafe(12)
+    chosen = {scope: _chosen(reference) for scope, reference in plane.settings.first_tokens.items()}
     made = {
         "user": FIRST_USER,
         "password": password,
-        "token": new_token(),
-        "service_token": new_token(),
+        "token": chosen.get("admin") or new_token(),
+        "service_token": chosen.get("purge") or new_token(),
     }
     path = plane.settings.directory / "first-run.json"
     write_private(path, json.dumps(made, indent=2).encode())
-    first = await plane.auth.begin(
-        FIRST_USER,
-        password,
-        {"first": (made["token"], "admin"), "origin": (made["service_token"], "purge")},
-    )
+    bearers: dict[str, tuple[str, Scope]] = {
+        "first": (made["token"], "admin"),
+        "origin": (made["service_token"], "purge"),
+    }
+    if nodes := chosen.get("nodes"):
+        bearers["nodes"] = (nodes, "nodes")
+    first = await plane.auth.begin(FIRST_USER, password, bearers)
     if not first:  # another control on this database was
         path.unlink()
         return
     log.warning("first start: user, password and tokens are in %s", path)
+
+
+def _chosen(reference: str) -> str:
+    token = resolve(reference)
+    if not TOKEN.fullmatch(token):
+        raise NoSecret(f"{reference}: a token is `tepi_` and 32 letters, digits, - or _ at least")
+    return token

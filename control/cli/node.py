@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from control.cli.options import control_options, need_control
-from control.client import call
+from control.client import ApiRefused, call
 from geo.places import UnknownPlace, find_place
 
 STYLES = {"healthy": "green", "unhealthy": "red"}
@@ -33,9 +33,10 @@ def command() -> None:
 @click.option("--place", help="A city, an airport's code, or City,CC,latitude,longitude.")
 @click.option("--address", "addresses", multiple=True, required=True, help="An address that reaches it.")
 @click.option("--capacity", type=float, default=1.0, show_default=True, help="Its share within one place.")
+@click.option("--again", is_flag=True, help="Revoke a node of that name first: it has lost its state.")
 @control_options
 def add(
-    name: str, role: str, place: str | None, addresses: tuple[str, ...], capacity: float,
+    name: str, role: str, place: str | None, addresses: tuple[str, ...], capacity: float, again: bool,
     control: str | None, token: str | None,
 ) -> None:  # fmt: skip
     """Announces the node NAME and prints its one-time join token."""
@@ -45,6 +46,12 @@ def add(
             body["place"] = asdict(find_place(place))
         except UnknownPlace as error:
             raise click.BadParameter(str(error), param_hint="--place") from error
+    if again:
+        try:
+            _call(control, token, "DELETE", f"/nodes/{quote(name, safe='')}")
+        except ApiRefused as error:
+            if error.status != 404:
+                raise
     made = _call(control, token, "POST", "/nodes", body)
     click.echo(made["join_token"])
     click.echo(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import tomllib
 import urllib.request
 import venv
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,12 +22,19 @@ import yaml
 from control.settings import ControlSettings
 from edge.config import EdgeConfig
 from geo.dns.settings import DnsSettings
+from origin.settings import OriginSettings
 from tests.architecture.repository import ROOT, files
+from tests.control.planes import controlling
 from tests.support.tools import require
 
 DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
-MODELS = {"control": ControlSettings, "edge": EdgeConfig, "dns": DnsSettings}
+MODELS: dict[str, Any] = {
+    "control": ControlSettings,
+    "edge": EdgeConfig,
+    "dns": DnsSettings,
+    "origin": OriginSettings,
+}
 MOST_EXPOSED = 2.0  # of systemd-analyze's 10
 BESIDE = Path(sys.executable).parent
 
@@ -141,26 +150,86 @@ def test_the_compose_file_keeps_to_the_specification() -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-def test_each_service_of_the_compose_file_gets_a_file_that_it_accepts() -> None:
-    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-    assert set(services) == set(MODELS)
-    for name, service in services.items():
-        verb, option, path = service["command"]
-        assert (verb, option) == (name, "--config")
-        mounted = {volume.split(":")[1]: volume.split(":")[0] for volume in service["volumes"]}
-        MODELS[name].model_validate(tomllib.loads((DEPLOY / mounted[path]).read_text()))
-        assert service["cap_drop"] == ["ALL"]
-        assert service["read_only"] is True
+def services() -> dict[str, dict[str, Any]]:
+    return dict(yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"])
 
 
-def test_each_service_is_asked_for_its_health_where_it_listens() -> None:
-    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-    for name, service in services.items():
-        settings = MODELS[name].model_validate(
-            tomllib.loads((DEPLOY / "compose" / f"{name}.toml").read_text())
-        )
-        asked = service.get("environment", {}).get("TEPI_HEALTH", "http://127.0.0.1:8081/healthz")
-        assert urllib.request.Request(asked).host == str(settings.admin), name
+def configured(service: dict[str, Any]) -> tuple[str, Any]:
+    """What part a service is, and what it is told."""
+    verb, option, path = service["command"]
+    assert option == "--config"
+    mounted = {volume.split(":")[1]: volume.split(":")[0] for volume in service["volumes"]}
+    return verb, MODELS[verb].model_validate(tomllib.loads((DEPLOY / mounted[path]).read_text()))
+
+
+OURS = sorted(name for name, service in services().items() if service.get("image") == "tepi")
+PARTS = [name for name in OURS if name != "announce"]
+
+
+def test_the_compose_file_has_every_part_and_its_engines() -> None:
+    parts = {configured(services()[name])[0] for name in PARTS}
+    assert parts == set(MODELS)
+    assert PARTS == ["control", "dns", "edge-1", "edge-2", "origin"]
+    assert set(services()) - set(OURS) == {"postgres", "nats", "redis"}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_each_service_gets_a_file_that_it_accepts_and_no_rights(name: str) -> None:
+    service = services()[name]
+    _, settings = configured(service)
+    assert service["cap_drop"] == ["ALL"]
+    assert service["read_only"] is True
+    asked = service.get("environment", {}).get("TEPI_HEALTH", "http://127.0.0.1:8081/healthz")
+    port = str(settings.admin).rpartition(":")[2]
+    assert urllib.request.Request(asked).host == f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_each_service_has_the_secrets_that_its_file_names(name: str) -> None:
+    service = services()[name]
+    mounted = {volume.split(":")[1]: volume.split(":")[0] for volume in service["volumes"]}
+    text = (DEPLOY / mounted[service["command"][-1]]).read_text()
+    named = set(re.findall(r"file:/run/secrets/([a-z]+)", text))
+    named |= set(re.findall(r"/run/secrets/([a-z]+)", " ".join(service.get("entrypoint", ()))))
+    assert set(service.get("secrets", ())) == named
+
+
+async def test_the_secrets_and_the_announcements_are_made_once(tmp_path: Path) -> None:
+    """The very scripts that Compose runs, against a control that has these secrets."""
+    here = tmp_path / "compose"
+    here.mkdir()
+    shutil.copy(DEPLOY / "compose" / "make-secrets", here)
+    for _ in range(2):
+        assert run(here / "make-secrets").returncode == 0
+        made = {path.name: path.read_text() for path in (here / "secrets").iterdir()}
+    declared = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["secrets"]
+    assert set(made) == set(declared)
+    assert (here / "secrets").stat().st_mode & 0o077 == 0
+    tokens = {scope: f"file:{here}/secrets/{scope}" for scope in ("admin", "nodes", "purge")}
+    announce = services()["announce"]
+    (script,) = announce["command"]
+    script = script.replace("$$", "$").replace("/run/secrets", f"{here}/secrets")
+    joined = tmp_path / "join"
+    joined.mkdir()
+    async with controlling(tmp_path / "control", first_tokens=tokens) as control:
+        known = {
+            "TEPI_CONTROL": control.api,
+            "EDGE_1": "127.0.0.1",
+            "EDGE_2": "127.0.0.2",
+            "DNS": "127.0.0.3",
+        }
+        assert set(known) == set(announce["environment"])
+        for _ in range(2):  # the second finds everything done
+            shell = await asyncio.create_subprocess_exec(
+                *announce["entrypoint"], script, cwd=joined,
+                env={"PATH": f"{BESIDE}{os.pathsep}{os.environ['PATH']}", **known},
+            )  # fmt: skip
+            assert await shell.wait() == 0
+        _, nodes = await control.ask("GET", "/nodes", token=made["admin"])
+    assert {node["name"]: node["role"] for node in nodes["nodes"]} == {
+        "edge-1": "edge", "edge-2": "edge", "dns": "dns", "origin": "origin",
+    }  # fmt: skip
+    assert {path.name for path in joined.iterdir()} == {"edge-1", "edge-2", "dns", "origin"}
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

@@ -153,3 +153,17 @@ async def test_who_is_locked_out_gets_a_new_password_and_the_log_tells(tmp_path:
     assert (told.exit_code, "whole and unchanged" in told.output) == (0, True), told.output
     told = await asyncio.to_thread(CliRunner().invoke, command, [*config, "audit", "--known", "abc"])
     assert (told.exit_code, "cut off" in told.output) == (1, True), told.output
+
+
+@pytest.mark.parametrize("token", ["tepi_short", "0123456789-0123456789-0123456789-0123456789", ""])
+async def test_a_first_token_that_can_be_guessed_is_refused(tmp_path: Path, token: str) -> None:
+    (tmp_path / "token").write_text(token)
+    file = configuration(tmp_path)
+    file.write_text(file.read_text() + f'first_tokens = {{ admin = "file:{tmp_path}/token" }}\n')
+    process = await control(file)
+    text = await said(process)
+    assert process.returncode == 2
+    assert f"file:{tmp_path}/token: a token is `tepi_` and 32" in text
+    assert "Traceback" not in text
+    if token:
+        assert token not in text.replace("`tepi_`", "")

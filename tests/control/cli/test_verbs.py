@@ -341,3 +341,35 @@ async def test_an_address_that_is_no_control_is_named(control: Control) -> None:
     result = await tepi(control, "site", "list", TEPI_CONTROL=control.admin)
     assert result.exit_code == 1
     assert "404" in result.stderr
+
+
+async def test_a_node_that_lost_its_state_is_announced_again(control: Control) -> None:
+    words = ("node", "add", "edge-1", "--place", "Jakarta", "--address", "203.0.113.7")
+    first = await tepi(control, *words)
+    assert first.exit_code == 0
+    known = await tepi(control, *words)
+    assert known.exit_code == 1
+    assert "revoke it first" in known.output
+    again = await tepi(control, *words, "--again")
+    assert again.exit_code == 0
+    assert again.stdout != first.stdout
+    assert (await tepi(control, "node", "add", "edge-2", *words[3:], "--again")).exit_code == 0
+
+
+async def test_tokens_of_the_operators_own_hold_from_the_first_start_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for scope in ("admin", "nodes", "purge"):
+        monkeypatch.setenv(f"OWN_{scope.upper()}", f"tepi_{scope}-0123456789-0123456789-0123456789")
+    own = {scope: f"env:OWN_{scope.upper()}" for scope in ("admin", "nodes", "purge")}
+    async with controlling(tmp_path / "own", first_tokens=own) as made:
+        assert made.first_run["token"].startswith("tepi_admin-")
+        assert made.first_run["service_token"].startswith("tepi_purge-")
+        nodes = {"TEPI_TOKEN": "tepi_nodes-0123456789-0123456789-0123456789"}
+        words = ("node", "add", "edge-1", "--place", "Jakarta", "--address", "203.0.113.7", "--again")
+        assert (await tepi(made, *words, **nodes)).exit_code == 0
+        refused = await tepi(made, "purge", "--tag", "x", **nodes)
+        assert refused.exit_code != 0
+    monkeypatch.delenv("OWN_ADMIN")
+    async with controlling(tmp_path / "own", first_tokens=own) as later:  # not read again
+        assert (await tepi(later, "node", "list")).exit_code == 0
