@@ -50,6 +50,7 @@ TOOLS: Mapping[str, Tool] = {
     ),
     "systemd-analyze": Tool(("systemd-analyze",), ("systemd",), serves=True),
     "strace": Tool(("strace",), ("strace",)),
+    "promtool": Tool(("promtool",), ("prometheus",), serves=True),
     "wrk": Tool(("wrk",), ("wrk",)),
     "h2load": Tool(("h2load",), ("nghttp2-client",)),
     "nginx": Tool(("nginx",), ("nginx",), serves=True),
@@ -69,7 +70,7 @@ TOOLS: Mapping[str, Tool] = {
     "kdig": Tool(("kdig",), ("knot-dnsutils",)),
     "unbound": Tool(("unbound",), ("unbound",), serves=True),
 }
-FOR_TESTS = ("chromium", "systemd-analyze", "strace", "dig", "kdig", "h2load")
+FOR_TESTS = ("chromium", "systemd-analyze", "strace", "dig", "kdig", "h2load", "promtool")
 FOR_BENCH = ("wrk", "nginx", "varnishd", "gdnsd", "pdns_server", "dnsperf")
 
 
