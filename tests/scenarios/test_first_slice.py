@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -39,6 +40,10 @@ SUBNETS = {
     "virginia": "12.0.0.0/24",
 }
 CATEGORY_LINKS = 6
+METRICS = Path(__file__).parents[2] / "docs" / "logs-and-metrics.md"
+FIGURES_OF_CHOICE = (  # of what this fleet's shop does not use
+    "tepi_edge_disk_", "tepi_edge_fragment", "tepi_edge_guard_", "tepi_edge_forms_", "tepi_edge_webhook",
+)  # fmt: skip
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -313,6 +318,20 @@ async def test_the_admin_sees_the_fleet_on_the_dashboard(
     await tab.screenshot(path=tmp_path / "dashboard.png")
     keep_picture(tmp_path / "dashboard.png")
     assert errors == []
+
+
+async def test_every_figure_that_a_part_shows_is_documented_and_the_other_way_round(
+    fleet: Fleet, visitor: aiohttp.ClientSession
+) -> None:
+    shown: set[str] = set()
+    for file in (fleet.directory / "config").glob("*.toml"):
+        async with visitor.get(f"http://{tomllib.loads(file.read_text())['admin']}/metrics") as scraped:
+            text = await scraped.text()
+        shown |= set(re.findall(r"^# TYPE (tepi_\w+)", text, re.MULTILINE))
+    documented = set(re.findall(r"`(tepi_(?:edge|control|dns|origin)_\w+)`", METRICS.read_text()))
+    shown = {name for name in shown if not name.endswith("_created")}  # the moments at which counters began
+    assert shown - documented == set()
+    assert {name for name in documented - shown if not name.startswith(FIGURES_OF_CHOICE)} == set()
 
 
 async def test_ctrl_c_ends_every_part_and_a_second_start_takes_up_the_state(
