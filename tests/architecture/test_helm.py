@@ -18,7 +18,7 @@ from control.settings import ControlSettings
 from edge.config import EdgeConfig
 from geo.dns.settings import DnsSettings
 from origin.settings import OriginSettings
-from tests.architecture.repository import ROOT
+from tests.architecture.repository import ROOT, blocks
 from tests.control.planes import controlling
 
 CHART = ROOT / "deploy" / "helm" / "tepi"
@@ -149,6 +149,11 @@ def test_each_edge_has_a_place_of_its_own_and_grows_as_it_is_told() -> None:
     assert ("Service", "shop-edge-jakarta") not in documents
     budgets = {name for kind, name in documents if kind == "PodDisruptionBudget"}
     assert budgets == {"shop-control", "shop-edge-frankfurt", "shop-dns"}
+
+
+def test_the_example_of_the_page_works() -> None:
+    (example,) = [block.text for block in blocks("yaml") if block.page.name == "kubernetes.md"]
+    assert {"shop-edge-jakarta", "shop-edge-frankfurt"} <= set(pods(rendered(yaml.safe_load(example))))
 
 
 @pytest.mark.parametrize(

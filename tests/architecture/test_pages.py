@@ -39,7 +39,9 @@ LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 PLACE = re.compile(r"`((?:edge|origin|control|geo|tests|bench|docs|deploy)/[a-z0-9_/.*-]+)`")
 INLINE = re.compile(r"`(make [a-z]+|tepi [a-z][^`]*)`")
 TASKS = (
-    "getting-started", "add-a-node", "purge", "explain-a-miss", "platforms", "cache-rules", "site-rules",
+    "getting-started", "operate/first-fleet", "operate/add-a-node", "operate/upgrading", "operate/backup",
+    "operate/losing-control", "operate/losing-a-pop", "operate/kubernetes",
+    "purge", "explain-a-miss", "platforms", "cache-rules", "site-rules",
     "dns-and-geoip", "dns-zones", "limits-and-access", "logs-and-metrics", "esi", "large-files",
     "shared-pages", "tls", "running-control", "people", "settings", "dependencies",
     "webhooks", "checkout", "ledger", "risk",
