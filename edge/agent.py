@@ -37,6 +37,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 DIAL_SECONDS = 10.0
 CARRIER_PATIENCE = 2.0
 LARGEST_FRAME = 256 * 1024 * 1024
+TOO_LONG = "the answer is too long: ask for less at once, or at the node's own admin listener"
+LARGEST_REPLY = 3 * 1024 * 1024  # control hears frames of 4 MiB at most
 
 
 class Applies(Protocol):
@@ -358,8 +360,11 @@ class Agent:
         except Exception as error:
             log.exception("command %s failed", frame.get("verb"))
             reply["error"] = f"the node failed: {type(error).__name__}"
+        said = json.dumps(reply)
+        if len(said) > LARGEST_REPLY:
+            said = json.dumps({"type": "reply", "id": frame.get("id"), "error": TOO_LONG})
         with contextlib.suppress(ConnectionError, RuntimeError):
-            await socket.send_str(json.dumps(reply))
+            await socket.send_str(said)
 
 
 def _subject(event: Event) -> str:

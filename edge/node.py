@@ -68,7 +68,7 @@ class ExplainBody(Table):
 class Node:
     """What a node does with what it is told; edge.agent.Applies for one that has a control.
 
-    `locate` says where an address is, `meet` is told of the fleet's nodes.
+    `locate` says where an address is, `meet` is told of the fleet's nodes, `hooks` what is asked of webhooks.
 
     `fetch_certificate` gets a certificate and its key from control; they are kept in `keys`, so that HTTPS
     works when control is away. A node that has but `keys` shows what somebody else fetched into them.
@@ -83,6 +83,7 @@ class Node:
     locate: Callable[[str], Client] = Client
     position: Position = ALONE
     meet: Callable[[Iterable[Document]], None] = lambda nodes: None
+    hooks: Callable[[Document], Awaitable[dict[str, Any]]] | None = None
 
     # What control says (edge.agent.Applies) -----------------------------------------------------
 
@@ -141,14 +142,16 @@ class Node:
         """Each node's health in control's eyes: name servers ask for it, edges answer whoever comes."""
 
     async def command(self, verb: str, body: Document) -> Document:
-        """`explain` and `dry-run`. Raises ValueError."""
+        """`explain`, `dry-run` and `hooks`. Raises ValueError."""
         match verb:
             case "explain":
                 return await self.explain(body)
             case "dry-run":
                 return await self.forget({**body, "dry_run": True})
+            case "hooks" if self.hooks is not None:
+                return await self.hooks(body)
             case _:
-                raise ValueError(f"got command {verb!r}, expected explain or dry-run")
+                raise ValueError(f"got command {verb!r}, expected explain, dry-run or hooks")
 
     def heartbeat(self) -> Document:
         """Cumulative counters."""

@@ -198,14 +198,16 @@ class Crew:
         """Each node's health in control's eyes: name servers ask for it, edges answer whoever comes."""
 
     async def command(self, verb: str, body: Document) -> Document:
-        """`explain` and `dry-run`. Raises ValueError."""
+        """`explain`, `dry-run` and `hooks`. Raises ValueError."""
         match verb:
             case "explain":
                 return await self.explain(body)
             case "dry-run":
                 return weighed(await self._asked(Ask("dry-run", body)))
+            case "hooks":
+                return await self.webhooks(body)
             case _:
-                raise ValueError(f"got command {verb!r}, expected explain or dry-run")
+                raise ValueError(f"got command {verb!r}, expected explain, dry-run or hooks")
 
     def heartbeat(self) -> Document:
         """Cumulative counters of all workers, those included that are gone."""
