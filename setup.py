@@ -10,7 +10,7 @@ from setuptools import Extension, setup
 
 COMPILED = (
     "edge.http.message", "edge.lane", "edge.door", "edge.ids", "edge.series", "edge.access_log",
-    "edge.store.ranking", "edge.store.eviction",
+    "edge.store.ranking", "edge.store.remembered", "edge.store.eviction",
     "geo.spread", "geo.dns.siphash", "geo.dns.rates", "geo.dns.lane",
 )  # fmt: skip
 

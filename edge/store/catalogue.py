@@ -1,4 +1,4 @@
-"""The disk's index, in LMDB: what lies there, in which queue, under which names, and which purges came.
+"""The disk's index, in LMDB: what lies there, in which seat, under which names, and which purges came.
 
 Several processes open it at once; readers never wait, one writes at a time (edge.store.revision).
 """
@@ -17,21 +17,20 @@ import lmdb
 import msgspec
 
 from edge.purge import Groups, Keys, Mark, Prefix, Site, Tag
+from edge.store import pagewise
 from edge.store.marks import Came, Distrust, Last, digest, mark_of, own_names, struck_names
-from edge.store.record import CHECK, FORMAT, Broken, Gone, Record, stamp_of, unpacked, verified
+from edge.store.record import CHECK, FORMAT, Broken, Record, stamp_of, unpacked, verified
 
 logger = logging.getLogger("tepi.edge")
 
-PAGE = 4096
 LONGEST = 400  # bytes of a key in the index, whose keys end at 511
 READERS = 1024
 _READER = 64  # bytes that LMDB's lock file has for each of them
-PLACE = Struct(">BQQ")  # queue, place in it, bytes
 NUMBER = Struct(">Q")
 PAIR = Struct(">QQ")
 _TABLES = (
-    "meta", "keys", "entries", "places", "small", "main", "purged", "marks", "prefixes", "sweeps", "ghosts",
-    "ghosts_by_age", "bodies", "files", "sites",
+    "meta", "keys", "entries", "weights", "seats", "vacant", "purged", "marks", "prefixes", "sweeps", "files",
+    "sites", *pagewise.TABLES,
 )  # fmt: skip
 
 
@@ -39,18 +38,12 @@ class Totals(msgspec.Struct, array_like=True):
     """What all that is held comes to, and the next numbers."""
 
     entries: int = 0
-    small: int = 0  # bytes in each queue
-    main: int = 0
-    ghosts: int = 0
-    next: int = 1  # the next entry, place, or body
+    bytes: int = 0
+    seats: int = 0  # that were ever given to somebody
+    next: int = 1  # the next entry or body
     number: int = 0  # of the last purge
     floor: int = 0  # the purges up to this one are not remembered one by one
     trusted: int = 0  # what was filled before this purge must be revalidated
-
-    @property
-    def bytes(self) -> int:
-        """Bytes in both queues."""
-        return self.small + self.main
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +184,7 @@ class Catalogue:
     def body(self, number: int) -> bytes:
         """A body that is kept in the index. Raises Broken, Gone, lmdb.Error."""
         with self.begin() as txn:
-            data = txn.get(NUMBER.pack(number), db=self.tables["bodies"])
-            if data is None:
-                raise Gone("it is gone")
-            return bytes(verified(data))
+            return bytes(verified(pagewise.Pages(txn, self.tables).read(number)))
 
     def knows_file(self, number: int) -> bool:
         """Whether an entry has its body in the file of that number."""
@@ -261,12 +251,12 @@ class Catalogue:
     def holds(self, id: int) -> bool:
         """Whether there is an entry `id`."""
         with self.begin() as txn:
-            return txn.get(NUMBER.pack(id), db=self.tables["places"]) is not None
+            return txn.get(NUMBER.pack(id), db=self.tables["weights"]) is not None
 
     def weight(self, txn: lmdb.Transaction, id: int) -> int:
         """The bytes that entry `id` takes; 0 if it is gone."""
-        data = txn.get(NUMBER.pack(id), db=self.tables["places"])
-        return 0 if data is None else int(PLACE.unpack(data)[2])
+        data = txn.get(NUMBER.pack(id), db=self.tables["weights"])
+        return 0 if data is None else int(NUMBER.unpack(data)[0])
 
     def is_in_place(self) -> bool:
         """Whether the directory still holds the index that was opened."""
@@ -284,9 +274,8 @@ def place_of(key: str) -> bytes:
 
 
 def kept_bytes(size: int) -> int:
-    """The bytes that a value of `size` takes in the index."""
-    whole = size + CHECK + 16
-    return whole if whole < PAGE // 2 else -(-whole // PAGE) * PAGE
+    """The bytes that a body of `size` takes in the index."""
+    return pagewise.taken(size + CHECK)
 
 
 def _path(directory: Path, serial: int) -> Path:
@@ -352,7 +341,7 @@ def _open(path: Path, room: int, synced: bool) -> lmdb.Environment | None:
 def _is_torn(file: Path) -> bool:
     """Whether there is an index that has not even its two heads."""
     try:
-        return 0 < file.stat().st_size < 2 * PAGE
+        return 0 < file.stat().st_size < 2 * pagewise.PAGE
     except FileNotFoundError:
         return False
 
@@ -366,4 +355,4 @@ def _lies_within(env: lmdb.Environment, file: Path) -> bool:
     size = file.stat().st_size
     if size < used:
         os.truncate(file, used)
-    return size >= used * 0.9 or used - size <= 64 * PAGE
+    return size >= used * 0.9 or used - size <= 64 * pagewise.PAGE

@@ -13,8 +13,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import lmdb
 import msgspec
@@ -27,12 +25,13 @@ from edge.store.generations import STRUCK, Generations, bucket_of
 from edge.store.leases import Leases
 from edge.store.lent import Held
 from edge.store.marks import Came
+from edge.store.place import Place
 from edge.store.reading import Reading
 from edge.store.record import Broken, Clocks, Gone, Ref
 from edge.store.revision import Revision
+from edge.store.seats import Seats
 from edge.store.shelf import Drop, Job, Shelf, Strike, size_of
 from edge.store.shelving import Loaded
-from edge.store.uses import Uses
 from edge.store.writing import Writing
 
 logger = logging.getLogger("tepi.edge")
@@ -48,17 +47,6 @@ PAUSE = 5.0  # seconds without fills after the disk was full
 FAILURES = (OSError, lmdb.Error, Broken, Cut, msgspec.MsgspecError, struct.error)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A directory for `size` bytes: once they are reached, it is emptied down to `low` of them."""
-
-    directory: Path
-    size: int
-    low: float = 0.95
-    synced: bool = True  # whether it outlives the machine's memory
-    shared: bool = False  # whether other processes use it too
-
-
 class Disk:
     """The store in `place`. Raises OSError and lmdb.Error where it can't be used at all."""
 
@@ -69,7 +57,7 @@ class Disk:
         self.evictions = 0
         self._logged: dict[str, float] = {}
         place.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.uses = Uses(place.directory / "uses")
+        self.seats = Seats(place.directory / "seats", place.size, place.pull)
         self.generations = Generations(place.directory / "generations") if place.shared else None
         self.leases = Leases(place.directory / "leases") if place.shared else None
         self.files = BodyFiles(place.directory / "bodies")
@@ -106,7 +94,7 @@ class Disk:
             self._unread(error)
             return None
         if shelf.id is not None:
-            self.uses.note(shelf.id)
+            self.seats.note(shelf.id)
         return loaded
 
     def piece(self, ref: Ref) -> bytes | Held | None:
@@ -155,7 +143,7 @@ class Disk:
         """What is held is of these sites."""
         try:
             if self._catalogue.known() != sites:
-                with Revision(self._catalogue, self.uses) as revision:
+                with Revision(self._catalogue, self.seats) as revision:
                     revision.know(sites)
         except FAILURES as error:
             self._full(error)
@@ -210,6 +198,7 @@ class Disk:
         self._catalogue.env.close()
         if self.leases is not None:
             self.leases.close()
+        self.seats.close()
 
     def _work(self) -> None:
         pause = LINGER
@@ -246,7 +235,7 @@ class Disk:
 
     def _write(self, batch: list[Job]) -> None:
         """Do `batch` in one go. What fails is given up, but for purges: they hold, whatever it takes."""
-        writing = Writing(self.files, self.clocks, self._catalogue.holds)
+        writing = self._writing()
         for job in batch:
             try:
                 writing.prepare(job)
@@ -254,7 +243,7 @@ class Disk:
                 self._full(error)
         coming = writing.size
         try:
-            with Revision(self._catalogue, self.uses) as revision:
+            with Revision(self._catalogue, self.seats) as revision:
                 self._make_room(revision, coming)
                 for job in batch:
                     writing.carry_out(revision, job)
@@ -267,11 +256,14 @@ class Disk:
             return
         self._done(revision, writing, struck=any(isinstance(job, Strike) for job in batch))
 
+    def _writing(self) -> Writing:
+        return Writing(self.files, self.clocks, self._catalogue.holds, self.place.inline)
+
     def _make_room(self, revision: Revision, coming: int) -> None:
         place = self.place
         if revision.totals.bytes + coming > place.size:
             goal = max(0, int(place.size * place.low) - coming)
-            revision.make_room(goal, STEP * 8, in_memory=not place.synced)
+            revision.make_room(goal, STEP * 8)
 
     def _done(self, revision: Revision, writing: Writing, *, struck: bool) -> None:
         if struck and self.place.synced:
@@ -292,9 +284,9 @@ class Disk:
         """Carry out purges though the index could not be written: at last by throwing it away."""
         if not strikes:
             return
-        writing = Writing(self.files, self.clocks, self._catalogue.holds)
+        writing = self._writing()
         try:
-            with Revision(self._catalogue, self.uses) as revision:
+            with Revision(self._catalogue, self.seats) as revision:
                 for job in strikes:
                     writing.carry_out(revision, job)
             self._done(revision, writing, struck=True)
@@ -320,7 +312,7 @@ class Disk:
 
     def _replace(self, catalogue: Catalogue) -> None:
         """Use `catalogue`, which is new: whatever began before it is refused."""
-        with Revision(catalogue, self.uses) as revision:
+        with Revision(catalogue, self.seats) as revision:
             revision.begin_at(self._number + 1)
         self._catalogue, self._sweep = catalogue, None
 
@@ -379,9 +371,9 @@ class Disk:
 
     def _sweep_some(self, sweep: Sweep, ids: list[int]) -> None:
         some, rest = ids[:STEP], ids[STEP:]
-        with Revision(self._catalogue, self.uses) as revision:
+        with Revision(self._catalogue, self.seats) as revision:
             revision.carry_out(sweep, some)
             if not rest:
                 revision.carried_out(sweep)
         self._sweep = (sweep, rest) if rest else None
-        self._done(revision, Writing(self.files, self.clocks, self._catalogue.holds), struck=False)
+        self._done(revision, self._writing(), struck=False)

@@ -2,7 +2,8 @@
 
 cimport cython
 
-from edge.store.ranking cimport Ranking, Remembered
+from edge.store.ranking cimport Ranking
+from edge.store.remembered cimport Remembered
 
 
 cdef long long _SPREAD

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import cython
 
 from edge.policy.entry import Entry
-from edge.store.ranking import TICKS, Ranking, Remembered
+from edge.store.ranking import TICKS, Ranking
+from edge.store.remembered import Remembered
 
 if TYPE_CHECKING:
     from weakref import ReferenceType

@@ -27,7 +27,7 @@ class Generations:
     def __init__(self, file: Path) -> None:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(descriptor, 0, BUCKETS * 8)  # as in edge.store.uses
+            os.posix_fallocate(descriptor, 0, BUCKETS * 8)  # as in edge.store.seats
             self._map = mmap.mmap(descriptor, BUCKETS * 8)
         finally:
             os.close(descriptor)

@@ -189,7 +189,7 @@ class LayeredStore:
     def _note(self, shelf: Shelf | None) -> None:
         """Tell the disk that what lies there is used."""
         if shelf is not None and shelf.id is not None:
-            self.disk.uses.note(shelf.id)
+            self.disk.seats.note(shelf.id)
 
     def noted(self, entry: Entry) -> tuple[int, int]:
         """The bucket of `entry`'s key, and the generation under which it was read."""

@@ -13,16 +13,17 @@ from edge.clock import Clock
 from edge.document.problems import Problem, Refused
 from edge.settings.store import StoreTable
 from edge.store.contract import Store
-from edge.store.disk import Disk, Place
+from edge.store.disk import Disk
 from edge.store.layered import LayeredStore
 from edge.store.lent import Arena
 from edge.store.memory import MemoryStore
+from edge.store.place import Place
 from edge.store.record import Clocks
 from edge.telemetry import Gauge
 
 # Of the node's memory, what its workers have at hand each for himself: an eighth, up to a quarter where the
 # largest object would not fit otherwise.
-FRONTS, MOST_FRONTS = 0.125, 0.25
+FRONTS, MOST_FRONTS = 0.0625, 0.25
 LOW = 0.99  # of the rest: memory is emptied bit by bit
 
 

@@ -6,16 +6,17 @@ of the store's turnover. The more often and the later it was used, the sooner it
 sooner is learned: per row (times used) and column (ticks since) it is counted how many were asked for again,
 against how many stood there; a cell learns from its neighbours too. What is expected again soonest per byte
 to the power of `PULL` is worth most. The least worthy of a few drawn by lot goes; the next least are looked
-at again, at the next turn. What went is remembered for a while, as a number without a name, so that what
-comes back is not taken for new. This forgives what SIEVE, S3-FIFO and LRU each fall for, because none of
+at again, at the next turn. This forgives what SIEVE, S3-FIFO and LRU each fall for, because none of
 their rules is fixed here: docs/eviction.md has the figures.
+
+What is known may lie in memory that several processes map: one at a time lets items enter, leave and go, all
+note uses whenever they like. A use that another overtakes is lost, and that is all that can go wrong.
 
 This is Python that Cython compiles as it stands, with the types of ranking.pxd.
 """
 
 from __future__ import annotations
 
-from array import array
 from typing import TypeAlias
 
 import cython
@@ -35,15 +36,17 @@ FORGETTING = 0.9  # of what was counted, at each lesson
 NEAR = 1.0  # what a cell learns of the columns beside its own, as against of itself
 FAR = 0.5  # of those beside these
 ABOVE = 0.1  # of the rows above and below
-REMEMBERED = 2  # that went, for each that is held
-WAYS = 4  # places in which one that went can be remembered
 _MOST = 255
 _WORD = 0xFFFFFFFF
-_SETS = 64
 _ALL = 1e300  # more than anything is worth
 _AGE = 16  # an item is a word: the tick of its last use, 8 bits of size in steps, 8 of uses
 _SIZE = 8
 _BYTE = 0xFF
+_VACANT = -1  # in place of an item: there is none; 0: whether there is one is in doubt
+_NOW, _COUNT, _CHANCE, _TURNS, _USES = range(5)  # words of the state
+_STATE = 8
+_CELLS = ROWS * COLUMNS
+HEAD = 8 * (_STATE + KEPT + 3 * _CELLS)  # bytes of what is known beside the items, which have 8 each
 _USED = (1.0, 2.0, 3.0, 4.5, 7.5, 13.5, 29.0, 60.0)  # times, in the middle of a row
 _ROW = bytes(
     0
@@ -76,117 +79,188 @@ def steps(number: cython.longlong) -> cython.int:
 
 _OLDEST = 1 << COLUMNS // 2  # ticks; what was not used for longer stands in the last column with it
 _COLUMN = bytes(steps(ticks) for ticks in range(_OLDEST))
-_BY_SIZE = tuple(2.0 ** (-PULL * half / 2) for half in range(128))
 
 
-Table: TypeAlias = "array[float]"  # a number a cell
+Words: TypeAlias = "memoryview[int]"
+Table: TypeAlias = "memoryview[float]"  # a number a cell
 
 
 class Ranking:
-    """Ranks items by what they are worth."""
+    """Ranks items by what they are worth; `pull` as PULL.
 
-    def __init__(self, seed: int = 88172645) -> None:
-        self.now = 1  # the tick
-        self.count = 0
-        self._chance = seed & _WORD or 1
-        self._room = 64
-        self._items = array("q", bytes(8 * self._room))
-        self._again = array("d", bytes(8 * ROWS * COLUMNS))
-        self._stood = array("d", bytes(8 * ROWS * COLUMNS))
-        self._again_about = array("d", self._again)  # with what stands about each cell
-        self._stood_about = array("d", self._again)
-        self._beside = array("d", self._again)
-        self._expected = array(
-            "d",
-            (_USED[row] * 2.0 ** (-FADE * column / 2) for row in range(ROWS) for column in range(COLUMNS)),
+    What is known lies in `head`, of HEAD bytes, and `items`, or else in memory of its own.
+    """
+
+    def __init__(
+        self,
+        seed: int = 88172645,
+        pull: float = PULL,
+        head: memoryview | None = None,
+        items: Words | None = None,
+    ) -> None:
+        self._room = 64 if items is None else len(items)
+        self._items = memoryview(bytearray(8 * self._room)).cast("q") if items is None else items
+        head = memoryview(bytearray(HEAD)) if head is None else head
+        words, cells = head.cast("q"), head.cast("d")
+        self._state = words[:_STATE]
+        self._least = words[_STATE : _STATE + KEPT]
+        begin = _STATE + KEPT
+        self._again = cells[begin : begin + _CELLS]
+        self._stood = cells[begin + _CELLS : begin + 2 * _CELLS]
+        self._worth = cells[begin + 2 * _CELLS : begin + 3 * _CELLS]
+        self._again_about = _table([0.0] * _CELLS)  # with what stands about each cell
+        self._stood_about = _table([0.0] * _CELLS)
+        self._beside = _table([0.0] * _CELLS)
+        self._expected = _table(
+            [_USED[row] * 2.0 ** (-FADE * column / 2) for row in range(ROWS) for column in range(COLUMNS)]
         )
-        self._worth = array("d", self._expected)
-        self._by_size = array("d", _BY_SIZE)
+        self._by_size = _table([2.0 ** (-pull * half / 2) for half in range(128)])
         self._row = bytearray(_ROW)
         self._column = bytearray(_COLUMN)
-        self._least = array("q", [-1] * KEPT)
-        self._worths = array("d", bytes(8 * KEPT))
-        self._turns = 0
-        self._used = 0  # uses since the last lesson
+        self._worths = _table([0.0] * KEPT)
+        if not self._state[_NOW]:
+            self._begin(seed)
+
+    def _begin(self, seed: int) -> None:
+        """Know nothing yet."""
+        for cell in range(_CELLS):
+            self._worth[cell] = self._expected[cell]
+        for place in range(KEPT):
+            self._least[place] = -1
+        self._state[_CHANCE] = seed & _WORD or 1
+        self._state[_NOW] = 1
+
+    @property
+    def now(self) -> int:
+        """The tick."""
+        return self._state[_NOW]
+
+    @now.setter
+    def now(self, tick: int) -> None:
+        self._state[_NOW] = tick
+
+    @property
+    def count(self) -> int:
+        """Numbers of items are below this; all of them, unless some were vacated."""
+        return self._state[_COUNT]
 
     def enter(self, size: cython.longlong, uses: cython.int) -> cython.Py_ssize_t:
         """The number of a new item of `size` bytes, which was used so often, this time included."""
-        number = self.count
+        number = self._state[_COUNT]
         if number == self._room:
             self._grow()
-        uses = min(max(uses, 1), _MOST)
-        self._items[number] = self.now << _AGE | min(steps(size), 127) << _SIZE | uses
-        self.count = number + 1
+        self.sit(number, size, uses)
         return number
+
+    def sit(self, number: cython.Py_ssize_t, size: cython.longlong, uses: cython.int) -> cython.void:
+        """A new item has `number`, which nobody has, and for which there is room."""
+        uses = min(max(uses, 1), _MOST)
+        self._items[number] = self._state[_NOW] << _AGE | min(steps(size), 127) << _SIZE | uses
+        if number >= self._state[_COUNT]:
+            self._state[_COUNT] = number + 1
+
+    def vacate(self, number: cython.Py_ssize_t) -> cython.void:
+        """Nobody has `number` until it is given to a new item."""
+        self._items[number] = _VACANT
+
+    def doubt(self, number: cython.Py_ssize_t) -> cython.void:
+        """Of `number` it is not known whether an item has it: it goes next, and is looked up then."""
+        self._items[number] = 0
+
+    def doubt_vacant(self) -> cython.void:
+        """The same of all that nobody is said to have."""
+        for number in range(self._state[_COUNT]):
+            if self._items[number] == _VACANT:
+                self._items[number] = 0
 
     def leave(self, number: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Item `number` is gone; the one whose number was this has its number from now on."""
-        last = self.count - 1
+        last = self._state[_COUNT] - 1
         self._items[number] = self._items[last]
-        self.count = last
+        self._state[_COUNT] = last
         return last
 
     def use(self, number: cython.Py_ssize_t) -> cython.void:
         """Item `number` was used. What is used twice in a tick, or came in it, was used once."""
         item = self._items[number]
-        if item >> _AGE == self.now:
+        now = self._state[_NOW]
+        if item >> _AGE == now or item <= 0:
             return
         self._again[self._cell(item)] += 1.0
-        self._used += 1
+        self._state[_USES] += 1
         if item & _BYTE < _MOST:
             item += 1
-        self._items[number] = self.now << _AGE | item & 0xFFFF
+        self._items[number] = now << _AGE | item & 0xFFFF
 
     def resize(self, number: cython.Py_ssize_t, size: cython.longlong) -> cython.void:
         """Item `number` has `size` bytes."""
         item = self._items[number]
-        self._items[number] = item >> _AGE << _AGE | min(steps(size), 127) << _SIZE | item & _BYTE
+        if item > 0:
+            self._items[number] = item >> _AGE << _AGE | min(steps(size), 127) << _SIZE | item & _BYTE
 
     def uses(self, number: cython.Py_ssize_t) -> cython.int:
         """How often item `number` was used."""
-        return self._items[number] & _BYTE
+        return max(self._items[number], 0) & _BYTE
 
     def victim(self) -> cython.Py_ssize_t:
         """The number of the item to go next; -1 if there is none."""
-        count = self.count
-        if not count:
-            return -1
+        count = self._state[_COUNT]
+        now = self._state[_NOW]
         for place in range(KEPT):
             number = self._least[place]
-            if number >= count:
+            if number < 0:
+                continue
+            item = self._items[number] if number < count else _VACANT
+            if item <= 0:
                 self._least[place] = -1
-            elif number >= 0:
-                item = self._items[number]
+            else:
                 self._worths[place] = self._worth[self._cell(item)] * self._by_size[item >> _SIZE & _BYTE]
         bar = self._bar()
-        chance = self._chance
+        chance = self._state[_CHANCE]
         for draw in range(DRAWN if count > DRAWN else count):
             chance ^= chance << 13 & _WORD
             chance ^= chance >> 17
             chance ^= chance << 5 & _WORD
             number = chance * count >> 32 if count > DRAWN else draw
             item = self._items[number]
+            if item <= 0:
+                number = self._next(number)
+                item = self._items[number] if number >= 0 else 0
+                if item == 0:
+                    self._state[_CHANCE] = chance
+                    return number
             cell = self._cell(item)
-            if item >> _AGE != self.now:  # further uses in this tick would not be counted either
+            if item >> _AGE != now:  # further uses in this tick would not be counted either
                 self._stood[cell] += self._expected[cell]
             worth = self._worth[cell] * self._by_size[item >> _SIZE & _BYTE]
             if worth < bar:
                 bar = self._keep(number, worth)
-        self._chance = chance
+        self._state[_CHANCE] = chance
         lowest = -1
         for place in range(KEPT):
             if self._least[place] >= 0 and (lowest < 0 or self._worths[place] < self._worths[lowest]):
                 lowest = place
+        if lowest < 0:
+            return -1
         number = self._least[lowest]
         self._least[lowest] = -1
-        self._turns += 1
-        if self._used >= USES and self._turns >= max(FIRST_LESSON, min(count, LESSON)):
+        self._state[_TURNS] += 1
+        if self._state[_USES] >= USES and self._state[_TURNS] >= max(FIRST_LESSON, min(count, LESSON)):
             self._learn()
         return number
 
+    def _next(self, number: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """The first from `number` on, and round, that is not vacant; -1 if all are."""
+        count = self._state[_COUNT]
+        for _ in range(count):
+            if self._items[number] != _VACANT:
+                return number
+            number = number + 1 if number + 1 < count else 0
+        return -1
+
     def _cell(self, item: cython.longlong) -> cython.Py_ssize_t:
-        ticks = self.now - (item >> _AGE)
-        column = self._column[ticks] if ticks < _OLDEST else COLUMNS - 1
+        ticks = self._state[_NOW] - (item >> _AGE)
+        column = self._column[ticks] if 0 <= ticks < _OLDEST else COLUMNS - 1
         return self._row[item & _BYTE] * COLUMNS + column
 
     def _keep(self, number: cython.Py_ssize_t, worth: cython.double) -> cython.double:
@@ -229,7 +303,7 @@ class Ranking:
         for cell in range(ROWS * COLUMNS):
             again[cell] *= FORGETTING
             stood[cell] *= FORGETTING
-        self._turns = self._used = 0
+        self._state[_TURNS] = self._state[_USES] = 0
 
     def _spread(self, counts: Table, about: Table) -> cython.void:
         """Make `about` of `counts`, each cell with its neighbours."""
@@ -256,62 +330,11 @@ class Ranking:
     def _grow(self) -> None:
         more = self._room
         self._room = 2 * more
-        self._items = array("q", self._items) + array("q", bytes(8 * more))
+        self._items = memoryview(bytearray(self._items) + bytes(8 * more)).cast("q")
 
 
-class Remembered:
-    """How often what went was used: eight bytes each, by a hash of its name, for about as many as there is
-    room.
-
-    A place is 32 bits of the hash, 24 of the turn in which it went, 8 of its uses; the oldest of WAYS places
-    gives way."""
-
-    def __init__(self) -> None:
-        self._sets = _SETS
-        self._places = array("Q", bytes(8 * WAYS * self._sets))
-        self._turn = 0
-
-    def __len__(self) -> int:
-        """For how many there is room."""
-        return WAYS * self._sets
-
-    def fit(self, items: cython.Py_ssize_t) -> None:
-        """Have room for what goes, where `items` are held. All is forgotten when there are far fewer than
-        before."""
-        if items * REMEMBERED > WAYS * self._sets:
-            half, old = self._sets, self._places
-            self._sets = 2 * half
-            self._places = array("Q", bytes(8 * WAYS * self._sets))
-            for place in range(WAYS * half):
-                if old[place]:
-                    # a set falls into two by the lowest bit of the hash that it did not look at
-                    where = place // WAYS + (half if old[place] >> 32 & half else 0)
-                    self._places[where * WAYS + place % WAYS] = old[place]
-        elif items * REMEMBERED * 4 < WAYS * self._sets and self._sets > _SETS:
-            self._sets = self._sets // 2
-            self._places = array("Q", bytes(8 * WAYS * self._sets))
-
-    def put(self, name: cython.ulonglong, uses: cython.int) -> cython.void:
-        """`name`, 32 bits, went, used so often."""
-        self._turn = (self._turn + 1) & 0xFFFFFF
-        begin = (name & (self._sets - 1)) * WAYS
-        oldest, age = begin, -1
-        for place in range(begin, begin + WAYS):
-            held = self._places[place]
-            if not held or held >> 32 == name:
-                oldest = place
-                break
-            since = (self._turn - (held >> 8)) & 0xFFFFFF
-            if since > age:
-                oldest, age = place, since
-        self._places[oldest] = name << 32 | self._turn << 8 | max(uses, 1)
-
-    def take(self, name: cython.ulonglong) -> cython.int:
-        """How often `name` was used, if it is remembered; else 0. It is forgotten."""
-        begin = (name & (self._sets - 1)) * WAYS
-        for place in range(begin, begin + WAYS):
-            held = self._places[place]
-            if held and held >> 32 == name:
-                self._places[place] = 0
-                return held & 0xFF
-        return 0
+def _table(values: list[float]) -> Table:
+    table = memoryview(bytearray(8 * len(values))).cast("d")
+    for cell, value in enumerate(values):
+        table[cell] = value
+    return table

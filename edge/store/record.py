@@ -88,7 +88,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
 
 
 _KEPT = (ResponseDirectives, Freshness, ETag, Position, Entry, Text, Variable, Include, Hole, Template)
-FORMAT = "1." + format(
+FORMAT = "2." + format(
     zlib.crc32(repr([(kind.__name__, [one.name for one in fields(kind)]) for kind in _KEPT]).encode()), "08x"
 )
 

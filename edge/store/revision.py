@@ -11,13 +11,12 @@ import lmdb
 import msgspec
 
 from edge.purge import Keys, Mark, Prefix
-from edge.store import turnover
 from edge.store.bodyfiles import is_file, taken
-from edge.store.catalogue import NUMBER, PAIR, PLACE, Catalogue, Sweep, Totals, kept_bytes, place_of
+from edge.store.catalogue import NUMBER, PAIR, Catalogue, Sweep, Totals, kept_bytes, place_of
 from edge.store.marks import Distrust, Last, digest, listed_names, mark_bytes, mark_of, struck_names
+from edge.store.pagewise import Pages
 from edge.store.record import Bodies, Broken, Record, Ref, checked, expired_at, packed, stamp_of
-from edge.store.turnover import Held, Queue, Turn
-from edge.store.uses import Uses
+from edge.store.seats import SEATS, Seats
 
 VARIANTS = 200  # of one key; the oldest goes when another comes
 HEAD = 400  # bytes that an entry takes in the index beside its record, about
@@ -37,17 +36,18 @@ class Outcome:
 class Revision:
     """A writing transaction. Use as a context: it holds once that ends well."""
 
-    def __init__(self, catalogue: Catalogue, uses: Uses) -> None:
+    def __init__(self, catalogue: Catalogue, seats: Seats) -> None:
         self._index = catalogue
         self._tables = catalogue.tables
-        self._uses = uses
+        self._seats = seats
         self.outcome = Outcome()
         self._evicting = False
-        self._in_memory = False
+        self._vacated: list[int] = []
         self.stamps: dict[int, int] = {}  # of the records that were written
 
     def __enter__(self) -> Self:
         self._txn: lmdb.Transaction = self._index.env.begin(write=True)
+        self._pages = Pages(self._txn, self._tables)
         try:
             self.totals: Totals = self._index.totals(self._txn)
         except BaseException:
@@ -59,14 +59,19 @@ class Revision:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._txn.abort()
+            self._abort()
             return
         try:
             self._write("meta", b"totals", msgspec.msgpack.encode(self.totals))
+            self._txn.commit()
         except BaseException:
-            self._txn.abort()
+            self._abort()
             raise
-        self._txn.commit()
+
+    def _abort(self) -> None:
+        for seat in self._vacated:
+            self._seats.doubt(seat)
+        self._txn.abort()
 
     # Entries ------------------------------------------------------------------------------------
 
@@ -82,7 +87,7 @@ class Revision:
         """Keep `data` in the index."""
         kept = checked(data)
         number = self._next()
-        self._write("bodies", NUMBER.pack(number), kept, append=True)
+        self._pages.write(number, kept)
         return Ref(number, len(data), int.from_bytes(kept[:4], "big"), first)
 
     def add(self, record: Record) -> int | None:
@@ -100,9 +105,10 @@ class Revision:
         others = [pair for pair in variants if pair[1] != chosen]
         if len(others) >= VARIANTS:
             self.drop(others.pop(0)[0])
-        id = self._next()
+        id = self._next() * SEATS + self._seat()
         self._write("keys", place, b"".join(PAIR.pack(*pair) for pair in (*others, (id, chosen))))
-        self._fill_in(id, record, self._enter(record, id))
+        self._write("seats", NUMBER.pack(id % SEATS), NUMBER.pack(id))
+        self._seats.sit(id, self._fill_in(id, record), _name(record))
         return id
 
     def replace(self, id: int, record: Record) -> bool:
@@ -115,20 +121,17 @@ class Revision:
             self.drop(id)
             return False
         record = purged
-        queue, at = self._place(id)
         self._clear_out(id, before)
         gone = {ref.number for ref in before.bodies.refs()} - {ref.number for ref in record.bodies.refs()}
         self.forget_bodies(gone)
-        self._fill_in(id, record, (queue, at))
+        self._seats.reweigh(id, self._fill_in(id, record))
         return True
 
     def drop(self, id: int) -> None:
         """Forget entry `id`, if it is held."""
-        data = self._read("places", NUMBER.pack(id))
-        if data is None:
+        if self._read("weights", NUMBER.pack(id)) is None:
             return
-        number, at, _ = PLACE.unpack(data)
-        self._delete("small" if number == Queue.SMALL.value else "main", NUMBER.pack(at))
+        self._vacate(id % SEATS)
         try:
             record = self._index.record(self._txn, id)
         except Broken:
@@ -148,7 +151,8 @@ class Revision:
         else:
             self._delete("keys", place)
 
-    def _fill_in(self, id: int, record: Record, where: tuple[Queue, int]) -> None:
+    def _fill_in(self, id: int, record: Record) -> int:
+        """The bytes that it takes."""
         data, raw = packed(record), NUMBER.pack(id)
         self.stamps[id] = stamp_of(data)
         names = listed_names(record)
@@ -161,11 +165,11 @@ class Revision:
                 self._write("files", NUMBER.pack(ref.number), raw)
         self._write("entries", raw, data)
         weight = HEAD + len(data) + NAME * len(names) + weigh(record.bodies)
-        queue, at = where
-        self._write("small" if queue is Queue.SMALL else "main", NUMBER.pack(at), raw)
-        self._write("places", raw, PLACE.pack(queue.value, at, weight))
-        self._count(queue, weight, 1)
+        self._write("weights", raw, NUMBER.pack(weight))
+        self.totals.bytes += weight
+        self.totals.entries += 1
         self.outcome.keys.add(record.key)
+        return weight
 
     def _clear_out(self, id: int, record: Record) -> None:
         """Take `record` out of the lists, but not its bodies."""
@@ -177,11 +181,11 @@ class Revision:
             self.outcome.keys.add(record.key)
 
     def _weigh_out(self, id: int) -> None:
-        data = self._read("places", NUMBER.pack(id))
+        data = self._read("weights", NUMBER.pack(id))
         if data is not None:
-            number, _, weight = PLACE.unpack(data)
-            self._count(Queue(number), -weight, -1)
-            self._delete("places", NUMBER.pack(id))
+            self.totals.bytes -= NUMBER.unpack(data)[0]
+            self.totals.entries -= 1
+            self._delete("weights", NUMBER.pack(id))
 
     def forget_bodies(self, numbers: Iterable[int]) -> None:
         """Nobody needs these bodies any more."""
@@ -190,92 +194,59 @@ class Revision:
                 self._delete("files", NUMBER.pack(number))
                 self.outcome.files.append(number)
             else:
-                self._delete("bodies", NUMBER.pack(number))
-
-    def _place(self, id: int) -> tuple[Queue, int]:
-        data = self._read("places", NUMBER.pack(id))
-        assert data is not None
-        number, at, _ = PLACE.unpack(data)
-        return Queue(number), at
+                self._pages.forget(number)
 
     def know(self, sites: Mapping[str, str]) -> None:
         """What is held is of these sites."""
         self._write("meta", b"sites", msgspec.msgpack.encode(dict(sites)))
 
-    # Queues -------------------------------------------------------------------------------------
+    # Seats --------------------------------------------------------------------------------------
 
-    def _enter(self, record: Record, id: int) -> tuple[Queue, int]:
-        ghost = _ghost(record)
-        age = self._read("ghosts", ghost)
-        if age is not None:
-            self._delete("ghosts", ghost)
-            self._delete("ghosts_by_age", age)
-            self.totals.ghosts -= 1
-        self._uses.set(id, 0)
-        return turnover.enters(remembered=age is not None), id
-
-    def make_room(self, room: int, most: int, *, in_memory: bool) -> bool:
+    def make_room(self, room: int, most: int) -> bool:
         """Evict until no more than `room` bytes are held, `most` entries at most; whether that is so."""
-        self._in_memory = in_memory
         for _ in range(most):
-            held = Held(self.totals.small, self.totals.main, room)
-            if held.all <= room:
-                return True
-            queue = turnover.turns(held)
-            if not self._turn(queue) and not self._turn(Queue.SMALL if queue is Queue.MAIN else Queue.MAIN):
+            if self.totals.bytes <= room or not self._evict():
                 return True
         return self.totals.bytes <= room
 
-    def _turn(self, queue: Queue) -> bool:
-        """The oldest in `queue` has its turn; False if there is none."""
-        table = "small" if queue is Queue.SMALL else "main"
-        with self._txn.cursor(db=self._tables[table]) as cursor:
-            if not cursor.first():
-                return False
-            raw = bytes(cursor.value())
-            id = NUMBER.unpack(raw)[0]
-            uses = self._uses.of(id)
-            cursor.delete()
-        data = self._read("places", raw)
-        if data is None:
+    def _evict(self) -> bool:
+        """Who is to go next goes, if he is still there; False if there is nobody."""
+        seat = self._seats.next()
+        if seat < 0:
+            return False
+        raw = self._read("seats", NUMBER.pack(seat))
+        if raw is None:
+            self._vacate(seat)
             return True
-        _, _, weight = PLACE.unpack(data)
-        usual = self.totals.bytes / max(1, self.totals.entries)
-        if turnover.turn(uses, weight / usual if self._in_memory else 1.0) is Turn.STAY:
-            self._uses.set(id, turnover.left(queue, uses, in_memory=self._in_memory))
-            again = self._next()
-            self._write("main", NUMBER.pack(again), raw, append=True)
-            self._write("places", raw, PLACE.pack(Queue.MAIN.value, again, weight))
-            self._count(queue, -weight, -1)
-            self._count(Queue.MAIN, weight, 1)
-            return True
+        id = NUMBER.unpack(raw)[0]
         record = self.record(id)
+        if record is not None:
+            self._seats.remember(id, _name(record))
         self._evicting = True  # what somebody has of it in memory is as good as before
         self.drop(id)
         self._evicting = False
         self.outcome.evicted += 1
-        if record is not None and queue is Queue.SMALL:
-            self._remember(_ghost(record))
         return True
 
-    def _remember(self, ghost: bytes) -> None:
-        age = NUMBER.pack(self._next())
-        before = self._read("ghosts", ghost)
-        if before is not None:
-            self._delete("ghosts_by_age", before)
-            self.totals.ghosts -= 1
-        self._write("ghosts", ghost, age)
-        self._write("ghosts_by_age", age, ghost)
-        self.totals.ghosts += 1
-        while self.totals.ghosts > turnover.memory(self.totals.entries):
-            with self._txn.cursor(db=self._tables["ghosts_by_age"]) as cursor:
-                if not cursor.first():
-                    self.totals.ghosts = 0
-                    return
-                oldest = bytes(cursor.value())
-                cursor.delete()
-            self._delete("ghosts", oldest)
-            self.totals.ghosts -= 1
+    def _vacate(self, seat: int) -> None:
+        raw = NUMBER.pack(seat)
+        self._delete("seats", raw)
+        self._write("vacant", raw, b"")
+        self._seats.vacate(seat)
+        self._vacated.append(seat)
+
+    def _seat(self) -> int:
+        """One that nobody has."""
+        while True:
+            with self._txn.cursor(db=self._tables["vacant"]) as cursor:
+                if cursor.first():
+                    seat: int = NUMBER.unpack(cursor.key())[0]
+                    cursor.delete()
+                    return seat
+            if self.totals.seats < SEATS:
+                self.totals.seats += 1
+                return self.totals.seats - 1
+            self._evict()
 
     # Purges -------------------------------------------------------------------------------------
 
@@ -365,19 +336,12 @@ class Revision:
         self.totals.next += 1
         return self.totals.next - 1
 
-    def _count(self, queue: Queue, weight: int, entries: int) -> None:
-        self.totals.entries += entries
-        if queue is Queue.SMALL:
-            self.totals.small += weight
-        else:
-            self.totals.main += weight
-
     def _read(self, table: str, key: bytes) -> bytes | None:
         found = self._txn.get(key, db=self._tables[table])
         return None if found is None else bytes(found)
 
-    def _write(self, table: str, key: bytes, value: bytes, *, append: bool = False) -> None:
-        self._txn.put(key, value, db=self._tables[table], append=append)
+    def _write(self, table: str, key: bytes, value: bytes) -> None:
+        self._txn.put(key, value, db=self._tables[table])
 
     def _delete(self, table: str, key: bytes) -> None:
         self._txn.delete(key, db=self._tables[table])
@@ -396,5 +360,6 @@ def _chosen(record: Record) -> int:
     return int.from_bytes(digest("chosen", *words)[:8], "big")
 
 
-def _ghost(record: Record) -> bytes:
-    return digest("ghost", record.key, str(_chosen(record)))
+def _name(record: Record) -> int:
+    """32 bits by which it is known when it comes again."""
+    return int.from_bytes(digest("name", record.key, str(_chosen(record)))[:4], "big")

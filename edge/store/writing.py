@@ -15,15 +15,16 @@ from edge.store.record import Bodies, Clocks, Ref, record_of
 from edge.store.revision import Revision
 from edge.store.shelf import TEMPLATE, WHOLE, Drop, Encode, Job, Keep, Put, Shelf, Strike
 
-INLINE = 16 * 1024  # bytes of a body that is kept in the index: a file costs four times as much, and an inode
 RECORD = 2048  # bytes that an entry takes beside its bodies, about
 
 
 class Writing:
-    """One batch on its way to the disk. `holds` tells whether an entry is there already."""
+    """One batch on its way to the disk. `holds` tells whether an entry is there already; bodies of up to
+    `inline` bytes are kept in the index."""
 
-    def __init__(self, files: BodyFiles, clocks: Clocks, holds: Callable[[int], bool]) -> None:
+    def __init__(self, files: BodyFiles, clocks: Clocks, holds: Callable[[int], bool], inline: int) -> None:
         self._files = files
+        self._inline = inline
         self._clocks = clocks
         self._holds = holds
         self._refs: dict[Job, dict[str, Ref]] = {}
@@ -44,7 +45,7 @@ class Writing:
             for name, body in data.items():
                 if not body:
                     refs[name] = Ref(0, 0, 0)
-                elif len(body) > INLINE:
+                elif len(body) > self._inline:
                     refs[name] = self._files.write(body, job.first if isinstance(job, Keep) else 0)
                     self.size += taken(len(body))
                 else:
@@ -155,7 +156,7 @@ class Writing:
         """Where the bodies of `job` lie: in files by now, or in the index from now on."""
         refs = self._refs[job]
         for name, body in _data(job).items():
-            if name not in refs and 0 < len(body) <= INLINE and self._wants(job, name):
+            if name not in refs and 0 < len(body) <= self._inline and self._wants(job, name):
                 refs[name] = revision.keep_body(body, job.first if isinstance(job, Keep) else 0)
         return refs
 

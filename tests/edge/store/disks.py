@@ -8,9 +8,10 @@ from pathlib import Path
 
 from edge.policy.entry import Entry
 from edge.store.content import Stored
-from edge.store.disk import Disk, Place
+from edge.store.disk import Disk
 from edge.store.layered import LayeredStore
 from edge.store.memory import MemoryStore
+from edge.store.place import Place
 from edge.store.record import Clocks
 from tests.edge.stage import T0, HandClock
 

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 from edge.purge import Keys, Mark, Prefix, Tag
-from edge.store.disk import Disk, Place
+from edge.store.disk import Disk
 from edge.store.layered import LayeredStore
 from edge.store.memory import MemoryStore
+from edge.store.place import Place
 from edge.store.record import Clocks
 from tests.edge.store.filling import TIMES, filled, key_at
 

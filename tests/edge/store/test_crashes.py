@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge.store.disk import Disk, Place
+from edge.store.disk import Disk
 from edge.store.layered import LayeredStore
 from edge.store.memory import MemoryStore
+from edge.store.place import Place
 from edge.store.record import Clocks
 from tests.edge.store.crew import MIB
 from tests.edge.store.filling import key_at, version_in

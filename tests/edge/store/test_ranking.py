@@ -7,7 +7,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.store.ranking import Ranking, Remembered, steps
+from edge.store.ranking import Ranking, steps
+from edge.store.remembered import Remembered
 
 
 @given(st.integers(1, 1 << 50))

@@ -98,7 +98,7 @@ def test_four_workers_hit_nearly_as_often_as_one_with_the_same_memory() -> None:
                 )
             ratios[workers] = hits / len(asked)
     assert ratios[1] > 0.4
-    assert ratios[4] > ratios[1] - 0.04  # what is shared is chosen by simpler rules (docs/stores.md)
+    assert ratios[4] > ratios[1] - 0.01
 
 
 class TwoWorkers(RuleBasedStateMachine):

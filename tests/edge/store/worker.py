@@ -15,10 +15,11 @@ from edge.purge import Keys, Mark, Prefix, Site, Tag
 from edge.settings.store import StoreTable
 from edge.store.content import Stored
 from edge.store.contract import Store
-from edge.store.disk import Disk, Place
+from edge.store.disk import Disk
 from edge.store.layered import LayeredStore
 from edge.store.memory import MemoryStore
 from edge.store.opening import Crew, open_store
+from edge.store.place import Place
 from edge.store.record import Clocks
 from edge.wiring import SystemClock
 from tests.edge.store.filling import filled, key_at
