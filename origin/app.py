@@ -34,6 +34,7 @@ from origin.inbox import Inbox, Unconfirmable, UnknownProvider
 from origin.outbox import Outbox, ToControl, ToHearers
 from origin.registry import BrokenPlugin, check_declarations
 from origin.settings import OriginSettings, split_address
+from origin.sockets import Sockets
 
 log = logging.getLogger("tepi.origin")
 
@@ -192,6 +193,12 @@ class Origin:
         inbox = self._inbox()
         if inbox is not None:
             app.router.add_post(f"{self.settings.prefix}/hooks/{{provider}}", _hook(inbox, self))
+        sockets = Sockets(lambda request: visitor_of(request, self.wiring.is_member))
+        for name, plugin in self.plugins.items():
+            for socket in plugin.sockets():
+                plain = self.serve(name, socket.plain)
+                app.router.add_get(self.settings.prefix + socket.path, sockets.serve(socket, plain))
+        app.on_shutdown.append(sockets.close)
         routes = [(name, route) for name, plugin in self.plugins.items() for route in plugin.routes()]
         for name, route in sorted(routes, key=lambda one: one[1].takes_all):
             path = route.path if route.at_root else self.settings.prefix + route.path

@@ -149,6 +149,20 @@ def POST(path: str, handler: Handler, *, at_root: bool = False) -> Route:  # noq
     return Route("POST", path, handler, at_root)
 
 
+Talk = Callable[["Call", web.WebSocketResponse], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """An address of WebSockets (RFC 6455). `talk` holds one conversation until it returns; `plain` answers
+    whoever asks without an upgrade. A message of more than `largest` bytes ends its conversation (1009)."""
+
+    path: str
+    talk: Talk
+    plain: Handler
+    largest: int = 64 * 1024
+
+
 class Statements(Protocol):
     """What statements run on, in a transaction or outside one."""
 
@@ -518,6 +532,10 @@ class Plugin(Protocol):
 
     def routes(self) -> Iterable[Route]: ...
 
+    def sockets(self) -> Iterable[Socket]:
+        """Addresses of WebSockets, under the plugin's own path."""
+        ...
+
     def webhooks(self) -> Iterable[Webhook]: ...
 
     def hears(self) -> Mapping[str, Hearer]:
@@ -555,6 +573,9 @@ class PluginDefaults:
         return None
 
     def routes(self) -> Iterable[Route]:
+        return ()
+
+    def sockets(self) -> Iterable[Socket]:
         return ()
 
     def webhooks(self) -> Iterable[Webhook]:

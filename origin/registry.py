@@ -89,6 +89,14 @@ def check_declarations(plugins: Mapping[str, Plugin]) -> None:
             if key in routes:
                 raise BrokenPlugin(f"{where}: plugin {routes[key]} has this route already")
             routes[key] = name
+        for socket in plugin.sockets():
+            where = f"plugin {name}: WebSocket {socket.path}"
+            if not socket.path.startswith(f"/{name}/"):
+                raise BrokenPlugin(f"{where}: expected a path under /{name}/")
+            key = ("GET", socket.path, False)
+            if key in routes:
+                raise BrokenPlugin(f"{where}: plugin {routes[key]} has this route already")
+            routes[key] = name
         for webhook in plugin.webhooks():
             taker = providers.setdefault(webhook.provider, name)
             if taker != name:
