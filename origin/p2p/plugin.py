@@ -11,12 +11,14 @@ from typing import ClassVar
 from aiohttp import web
 from pydantic import BaseModel
 
-from origin.contract import Answer, CachePolicy, Call, Host, Page, Plugin, PluginDefaults, Socket, Task
+from geo.lookup import shipped_centres
+from origin.contract import Answer, CachePolicy, Call, Host, Page, Plugin, PluginDefaults, Route, Socket, Task
 from origin.p2p.admission import MOST_TAGS, Rates, network_of
 from origin.p2p.hub import Hub
 from origin.p2p.intake import Intake
 from origin.p2p.session import LONGEST_NAME, Relay, Session
 from origin.p2p.settings import P2PSettings
+from origin.p2p.shop import Shop
 from origin.p2p.store import Store
 
 HERE = Path(__file__).parent
@@ -37,6 +39,7 @@ class P2P(PluginDefaults):
     name: ClassVar[str] = "p2p"
     settings: ClassVar[type[BaseModel]] = P2PSettings
     relay: Relay = field(init=False)
+    _shop: Shop = field(init=False)
 
     async def start(self, host: Host) -> None:
         """Opens the relay."""
@@ -44,6 +47,7 @@ class P2P(PluginDefaults):
         assert isinstance(settings, P2PSettings)
         store = Store(host)
         self.relay = Relay(host, settings, store, Intake(host, store), Hub(), Rates())
+        self._shop = Shop(host, settings, store, shipped_centres())
 
     async def stop(self) -> None:
         """What was taken in is stored."""
@@ -56,6 +60,10 @@ class P2P(PluginDefaults):
     def tasks(self) -> Iterable[Task]:
         """What is over is forgotten (NIP-40)."""
         yield Task("expire events", EXPIRE_EVERY, self.relay.store.expire)
+
+    def routes(self) -> Iterable[Route]:
+        """Listings as pages and feeds."""
+        return self._shop.routes()
 
     def sockets(self) -> Iterable[Socket]:
         """The relay."""

@@ -41,6 +41,9 @@ class P2PSettings(BaseModel):
         [], description="Public keys (64 hexadecimal digits) of whom nothing is taken."
     )
     forbidden: list[str] = Field([], description="Categories (tags t) in which nobody may list.")
+    currency: str = Field(
+        "IDR", pattern=r"^[A-Z]{3}$", description="The currency (ISO 4217) of prices that visitors search by."
+    )
     seconds: int = Field(
         600, ge=0, le=86_400, description="Seconds that the edge keeps pages; a change purges them at once."
     )
