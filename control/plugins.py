@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 
+from control.rights import Principal, is_at_least
 from control.settings import OriginTable
 from edge.secrets import NoSecret, resolve
 from origin.speaker import signed
@@ -30,11 +31,28 @@ class NotReached(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class FrontPage:
-    """A plugin's first page, by its title in each language."""
+class PluginPage:
+    """A page of a plugin, by its title in each language. `path` may have {parameters}, one part each."""
 
     plugin: str
+    method: str
+    path: str
     titles: Mapping[str, str]
+    permission: str
+
+    @property
+    def is_front(self) -> bool:
+        """Whether it is the plugin's first."""
+        return self.path == "" and self.method == "GET"
+
+    def is_at(self, method: str, parts: Sequence[str]) -> bool:
+        """Whether it answers `method` at the path of these parts."""
+        own = [part for part in self.path.split("/") if part]
+        return (
+            method == self.method
+            and len(own) == len(parts)
+            and all(one.startswith("{") or one == part for one, part in zip(own, parts, strict=True))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +76,34 @@ class Plugins:
         self._settings = settings
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
-        self.fronts: tuple[FrontPage, ...] = ()
+        self._pages: tuple[PluginPage, ...] = ()
+
+    def fronts(self, principal: Principal) -> Iterator[PluginPage]:
+        """The first page of each plugin that `principal` may see."""
+        return (page for page in self._pages if page.is_front and self.may(principal, page))
+
+    def may(self, principal: Principal, page: PluginPage) -> bool:
+        """Whether `principal` has the page's permission: by the settings, else by what the page does."""
+        named = {} if self._settings is None else self._settings.permissions
+        return is_at_least(
+            principal, named.get(page.permission, "viewer" if page.method == "GET" else "operator")
+        )
+
+    async def page(self, method: str, plugin: str, rest: str) -> PluginPage | None:
+        """The page at a path below the plugin, if there is one. Raises NotReached."""
+        found = self._page(method, plugin, rest)
+        if found is None:  # there may be a new one since the last look
+            await self.look()
+            found = self._page(method, plugin, rest)
+        return found
+
+    def _page(self, method: str, plugin: str, rest: str) -> PluginPage | None:
+        parts, mine = parts_of(rest), [page for page in self._pages if page.plugin == plugin]
+        fitting = (page for page in mine if page.is_at(method, parts))
+        return min(fitting, key=lambda page: page.path.count("{"), default=None)
 
     async def watch(self) -> None:
-        """Keeps `fronts` up to date, for ever."""
+        """Keeps up with which pages there are, for ever."""
         while self._settings is not None:
             with contextlib.suppress(NotReached, ValueError, KeyError, TypeError):
                 await self.look()
@@ -70,13 +112,13 @@ class Plugins:
     async def look(self) -> None:
         """Reads which pages there are. Raises NotReached."""
         told = await self.ask("GET", "/plugins/", "", b"", "en")
-        self.fronts = _fronts(told.body)
+        self._pages = _pages(told.body)
 
     async def ask(self, method: str, path: str, user: str, body: bytes, language: str) -> Told:
         """What the page at `path` (with its query) answers to `user`. Raises NotReached."""
         if self._settings is None:
             raise NotReached("no origin is set")
-        fields = {"Accept-Language": language}
+        fields = {"Accept": "text/html, */*;q=0.5", "Accept-Language": language}
         if body:
             fields["Content-Type"] = "application/json"
         try:
@@ -111,16 +153,26 @@ class Plugins:
         return self._session
 
 
+def parts_of(rest: str) -> list[str]:
+    """The parts of a path below a plugin: it leads nowhere else."""
+    return [part for part in rest.split("/") if part not in ("", ".", "..")]
+
+
 def path_of(plugin: str, rest: str, query: str) -> str:
-    """The page's path at the origin, every part quoted anew: it leads nowhere else."""
-    parts = [quote(part, safe="") for part in (plugin, *rest.split("/")) if part not in ("", ".", "..")]
+    """The page's path at the origin, every part quoted anew."""
+    parts = [quote(part, safe="") for part in parts_of(f"{plugin}/{rest}")]
     return "/".join(("/plugins", *parts)) + (f"?{query}" if query else "")
 
 
-def _fronts(body: bytes) -> tuple[FrontPage, ...]:
+def _pages(body: bytes) -> tuple[PluginPage, ...]:
     pages: list[dict[str, Any]] = json.loads(body)["pages"]
     return tuple(
-        FrontPage(str(page["plugin"]), {str(code): str(title) for code, title in page["titles"].items()})
+        PluginPage(
+            str(page["plugin"]),
+            str(page["method"]),
+            str(page["path"]),
+            {str(code): str(title) for code, title in page["titles"].items()},
+            str(page["permission"]),
+        )
         for page in pages
-        if page["path"] == "" and page["method"] == "GET"
     )

@@ -46,6 +46,14 @@ class Principal:
         return self.sites is None or (site is not None and site in self.sites)
 
 
+LEAST: Mapping[Role, Right] = {"viewer": "read", "operator": "sites", "admin": "people"}
+
+
+def is_at_least(principal: Principal, role: Role) -> bool:
+    """Whether whoever asks may what a person of `role` may, for the whole fleet."""
+    return principal.sites is None and principal.may(LEAST[role])
+
+
 def of_role(role: str) -> frozenset[Right]:
     """What a person of that role may do; an unknown role may nothing."""
     return ROLES.get(role, frozenset())

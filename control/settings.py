@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
+from control.rights import Role
 from edge.document.files import read_toml
 from edge.document.notation import Address, Listen, Many, Reference, Table
 from edge.document.problems import Refused, problems_of
@@ -26,6 +27,12 @@ class OriginTable(Table):
     pages_secret: str = Field(
         description="What users' names are signed with, as file:PATH or env:NAME; the origin has it too.",
         pattern=r"^(file|env):.+",
+    )
+    permissions: dict[str, Role] = Field(
+        {},
+        description="The least role that a plugin's permission is given to, such as "
+        '`"checkout.money" = "admin"`. One that is not named lets everybody see its pages, and operators and '
+        "admins use their forms.",
     )
 
 

@@ -15,7 +15,7 @@ import logging
 import os
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 from pydantic import BaseModel
 
 from edge.webhooks.contract import Unverified
@@ -143,6 +145,15 @@ class PluginHost:
         return self._origin.shared.use(contract)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _OfPlugins(Collector):
+    plugins: tuple[Plugin, ...]
+
+    def collect(self) -> Iterable[Metric]:
+        for plugin in self.plugins:
+            yield from plugin.metrics()
+
+
 class Origin:
     """Plugins, started on one database."""
 
@@ -180,6 +191,7 @@ class Origin:
                 raise BrokenPlugin(f"plugin {name} can't start: {error}") from error
             self._started.append(plugin)
         check_declarations(self.plugins)
+        self.registry.register(_OfPlugins(tuple(self._started)))
 
     async def close(self) -> None:
         """Gives everything back."""

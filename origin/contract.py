@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import click
 from aiohttp import web
+from prometheus_client.core import Metric
 from pydantic import BaseModel
 from sqlalchemy import CursorResult, Executable
 
@@ -384,6 +385,11 @@ class Ledger(Protocol):
         """The account's balances by currency; none: nothing was ever booked."""
         ...
 
+    async def of_order(self, order: str) -> Sequence[Mapping[str, Any]]:
+        """Everything booked for an order, a posting each as it was written: `transfer`, `at` (seconds since
+        1970), `occasion`, `memo`, `account`, `currency`, `amount` (minor units, debits positive)."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -435,6 +441,11 @@ class Risk(Protocol):
 
     async def learn(self, connection: Statements, order: str, outcome: Outcome) -> None:
         """What became of an order; reports measure rules by it. Orders never assessed are passed over."""
+        ...
+
+    async def of_order(self, order: str) -> Sequence[Mapping[str, Any]]:
+        """Every decision about an order as it was made: `id`, `at`, `action`, `matched` (names of
+        rules), `version` (theirs), `facts` (the values), `review`, `reviewed_by`."""
         ...
 
 
@@ -562,6 +573,10 @@ class Plugin(Protocol):
 
     def pages(self) -> Iterable[Page]: ...
 
+    def metrics(self) -> Iterable[Metric]:
+        """What it counts and measures, for Prometheus: asked for at each scrape, so at no cost."""
+        ...
+
 
 class PluginDefaults:
     """Nothing of everything: a plugin overrides what it has."""
@@ -603,6 +618,9 @@ class PluginDefaults:
         return None
 
     def pages(self) -> Iterable[Page]:
+        return ()
+
+    def metrics(self) -> Iterable[Metric]:
         return ()
 
 

@@ -64,7 +64,7 @@ def setup(app: web.Application, plane: Plane) -> None:
         ("GET", "/audit", people.audit, "people"),
         ("GET", "/plugins/{plugin}", plugins.show, "read"),
         ("GET", "/plugins/{plugin}/{rest:.+}", plugins.show, "read"),
-        ("POST", "/plugins/{plugin}/{rest:.+}", plugins.send, "sites"),
+        ("POST", "/plugins/{plugin}/{rest:.+}", plugins.send, "read"),
         ("POST", "/logout", entrance.logout, "read"),
     )
     for method, path, page, right in members:

@@ -21,6 +21,7 @@ CHART = re.compile(r'<div data-chart="([^"]{2,200000})"></div>')
 UNFILLED = '<input type="hidden" name="csrf" value="">'  # of a fragment's form: it gets the session's
 COLOURS = ("store", "origin", "passed", "failed", *(f"node-{number}" for number in range(6)))
 MOST_POINTS = 4000
+LONGEST_NOTED = 200  # characters of a field in the audit log
 
 
 class _Series(BaseModel):
@@ -56,42 +57,64 @@ async def show(visit: Visit) -> web.StreamResponse:
 
 
 async def send(visit: Visit) -> web.StreamResponse:
-    """A form of a plugin's page: its fields go to the plugin as JSON, and the visitor back to the page."""
+    """A form of a plugin's page: its fields go to the plugin as JSON. What it answers with a page is shown;
+    else the visitor goes back to the page that he came from.
+    """
     form = await visit.request.post()
-    fields = {name: str(value) for name, value in form.items() if name not in ("csrf", "back")}
-    front = f"/plugins/{visit.request.match_info['plugin']}"
+    fields = {name: _text(value) for name, value in form.items() if name not in ("csrf", "back")}
+    plugin = visit.request.match_info["plugin"]
     told = await _ask(visit, json.dumps(fields).encode())
     if isinstance(told, web.Response):
         return told
-    if told.status < 400:
-        raise web.HTTPSeeOther(local_path(str(form.get("back", front))), headers=FIELDS)
-    return _problem(visit, told)
+    done = told.status < 400
+    noted = {name: value[:LONGEST_NOTED] for name, value in fields.items()}
+    await visit.plane.audit.note_alone(
+        f"plugin.{plugin}", visit.request.path, "done" if done else "refused", noted
+    )
+    if done and not told.is_html:
+        raise web.HTTPSeeOther(local_path(str(form.get("back", f"/plugins/{plugin}"))), headers=FIELDS)
+    return _shown(visit, told)
+
+
+def _text(value: str | bytes | bytearray | web.FileField) -> str:
+    """A field's text, or that of the file which was chosen."""
+    if isinstance(value, web.FileField):
+        return value.file.read().decode("utf-8-sig", "replace")
+    return value if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
 
 
 async def _pass_on(visit: Visit, body: bytes) -> web.StreamResponse:
     told = await _ask(visit, body)
-    if isinstance(told, web.Response):
-        return told
-    if told.status >= 400:
+    return told if isinstance(told, web.Response) else _shown(visit, told)
+
+
+def _shown(visit: Visit, told: Told) -> web.Response:
+    """What a page answered, in our layout if it is one."""
+    if told.status >= 400 and not told.is_html:
         return _problem(visit, told)
     if told.is_html:
         fragment = CHART.sub(partial(_drawn, visit), told.body.decode("utf-8", "replace"))
         csrf = visit.principal.csrf if visit.principal is not None else None
         fragment = fragment.replace(UNFILLED, UNFILLED.replace('""', f'"{html.escape(csrf or "")}"'))
-        return visit.render("plugin.html", fragment=fragment, problem=None)
+        return visit.render("plugin.html", told.status, fragment=fragment, problem=None)
     return web.Response(body=told.body, headers={**FIELDS, **told.fields})
 
 
 async def _ask(visit: Visit, body: bytes) -> Told | web.Response:
+    """What the plugin answers, if who asks has the page's permission. Raises Denied."""
     assert visit.principal is not None
     if visit.principal.sites is not None:
         raise Denied("read")  # the shop's books are not those of some sites alone
-    request = visit.request
-    path = path_of(request.match_info["plugin"], request.match_info.get("rest", ""), request.query_string)
+    request, plugins = visit.request, visit.plane.plugins
+    plugin, rest = request.match_info["plugin"], request.match_info.get("rest", "")
     try:
-        return await visit.plane.plugins.ask(
-            request.method, path, visit.principal.name, body, visit.language.code
-        )
+        page = await plugins.page(request.method, plugin, rest)
+        if page is None:
+            return visit.render("plugin.html", 404, fragment="", problem="404")
+        if not plugins.may(visit.principal, page):
+            raise Denied(page.permission)
+        path = path_of(plugin, rest, request.query_string)
+        return await plugins.ask(request.method, path, visit.principal.name, body, visit.language.code)
     except NotReached as error:
         return visit.render("plugin.html", 502, fragment="", problem=str(error))
 
@@ -101,7 +124,7 @@ def _problem(visit: Visit, told: Told) -> web.Response:
         detail = str(json.loads(told.body).get("detail", ""))
     except (ValueError, AttributeError):
         detail = ""
-    status = told.status if told.status in (404, 422) else 502
+    status = told.status if told.status in (404, 409, 413, 422) else 502
     return visit.render("plugin.html", status, fragment="", problem=detail or f"{told.status}")
 
 

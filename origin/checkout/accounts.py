@@ -28,6 +28,8 @@ class Accounts:
         self.providers = providers
         self._breakers = {name: Breaker(settings.failures, settings.rest) for name in providers}
         self._lately: dict[tuple[str, str], tuple[int, int]] = {}
+        self.answers = dict.fromkeys(providers, 0)
+        self.failures = dict.fromkeys(providers, 0)
 
     def __getitem__(self, name: str) -> Provider:
         return self.providers[name]
@@ -37,11 +39,17 @@ class Accounts:
 
     def worked(self, name: str) -> None:
         """It answered."""
+        self.answers[name] += 1
         self._breakers[name].worked()
 
     def failed(self, name: str) -> None:
         """It did not."""
+        self.failures[name] += 1
         self._breakers[name].failed(self._host.now())
+
+    def resting(self, name: str) -> bool:
+        """Whether it is left alone for now, after failures."""
+        return self._breakers[name].resting(self._host.now())
 
     def order(self, wish: Wish) -> list[str]:
         """Who is to be asked, in this order."""

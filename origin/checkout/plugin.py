@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import ClassVar
 
 import aiohttp
+import click
+from prometheus_client.core import Metric
 from pydantic import BaseModel
 
 from origin.checkout.accounts import Accounts
 from origin.checkout.api import Api
 from origin.checkout.browser import sealed_view
 from origin.checkout.carts import Carts, Keys
+from origin.checkout.commands import checkout
+from origin.checkout.counting import Counting
 from origin.checkout.desk import Desk
 from origin.checkout.news import News
+from origin.checkout.orders import Orders
 from origin.checkout.pages import Pages
 from origin.checkout.payments import Payments
 from origin.checkout.providers.contract import Tools
@@ -33,6 +38,7 @@ HERE = Path(__file__).parent
 WATCH_EVERY = 2.0
 REFUND_EVERY = 10.0
 MEASURE_EVERY = 60.0
+COUNT_EVERY = 15.0
 FORGET_EVERY = 600.0
 EVENTS = (
     "order.authorized", "order.paid", "order.failed", "order.expired", "order.cancelled", "order.refunded",
@@ -56,6 +62,7 @@ class Checkout(PluginDefaults):
     _reviews: Reviews = field(init=False)
     _api: Api = field(init=False)
     _desk: Desk = field(init=False)
+    _counting: Counting = field(init=False)
     _visit: Visit = field(init=False)
     begin: str = field(init=False)
     _host: Host = field(init=False)
@@ -88,7 +95,9 @@ class Checkout(PluginDefaults):
         self._visit = Visit(host, self.sessions, self.payments, self.accounts, pages)
         self.begin = f"{host.prefix}/checkout/begin"
         host.offer("checkout", self)
-        self._desk = Desk(host, self.sessions, self.payments, self.refunds)
+        orders = Orders(host, self.sessions)
+        self._counting = Counting(orders, self.accounts)
+        self._desk = Desk(host, orders, self.payments, self.refunds, self._api)
 
     def _seal(self, session: str) -> str:
         return sealed_view(self._host.secret, session, self._host.now())
@@ -123,6 +132,7 @@ class Checkout(PluginDefaults):
         yield Task("ask again for refunds", REFUND_EVERY, self.refunds.retry)
         yield Task("refuse rejected orders", REFUND_EVERY, self._reviews.refuse_again)
         yield Task("measure providers", MEASURE_EVERY, self.accounts.measure)
+        yield Task("count orders", COUNT_EVERY, self._counting.count)
         yield Task("forget answered requests", FORGET_EVERY, self.sessions.answered.forget)
 
     def webhooks(self) -> Iterable[Webhook]:
@@ -141,6 +151,14 @@ class Checkout(PluginDefaults):
     def pages(self) -> Iterable[Page]:
         """Orders for the operator."""
         return self._desk.pages()
+
+    def commands(self) -> Iterable[click.Command]:
+        """`tepi origin checkout …`."""
+        yield checkout
+
+    def metrics(self) -> Iterable[Metric]:
+        """Orders and providers."""
+        return self._counting.metrics()
 
 
 _: type[Plugin] = Checkout

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from origin.contract import About, Balance, Host, Money, Posting, Statements, Unbookable
-from origin.ledger.tables import accounts, balances, orders, postings, resolutions, transfers
+from origin.ledger.tables import accounts, balances, entries, orders, postings, resolutions, transfers
 from origin.ledger.transfer import NOTHING, Bound, Phase, Transfer, bound_of, checked_transfer
 from origin.money import decimal
 
@@ -86,6 +86,16 @@ class Book:
         async with self._host.read() as connection:
             rows = await connection.execute(select(balances).where(balances.c.account == account))
             return {row.currency: _balance(row) for row in rows}
+
+    async def of_order(self, order: str) -> Sequence[Mapping[str, Any]]:
+        """Everything booked for an order, a posting each, in the order of writing."""
+        e = entries.c
+        asked = select(
+            e.transfer_id.label("transfer"), e.at, e.occasion, e.memo, e.account, e.currency, e.amount
+        )
+        async with self._host.read() as connection:
+            found = await connection.execute(asked.where(e.order_id == order).order_by(e.number, e.line))
+            return [dict(row._mapping) for row in found]
 
     async def learn_accounts(self) -> None:
         """Remembers which accounts are committed, so that transfers need not open them again."""

@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from origin.contract import PRIVATE, Answer, Call, Money, Page
 from origin.ledger.beancount import Entry, render
 from origin.ledger.book import Book
-from origin.ledger.exports import CSV, XLSX, Cell, as_csv, as_xlsx
 from origin.ledger.reading import Reading
 from origin.ledger.reports import AMOUNTS, COUNTS, Line, Wish, lines, totals, wish
 from origin.ledger.settlement import Finding, reconcile
 from origin.ledger.statements import FORMATS, BadStatement, read
 from origin.money import decimal
+from origin.sheets import CSV, XLSX, Cell, as_csv, as_xlsx
 
 HERE = Path(__file__).parent
 PERMISSION = "ledger.read"

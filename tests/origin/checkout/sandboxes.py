@@ -167,12 +167,12 @@ def account(sandbox: Sandbox) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def market(directory: Path, **checkout: Any) -> AsyncIterator[Market]:
+async def market(directory: Path, wired: Wiring | None = None, **checkout: Any) -> AsyncIterator[Market]:
     """A shop that the sandbox takes payments for; its webhooks come straight to the origin's inbox."""
     port = free_port()
     async with sandbox(directory, f"http://127.0.0.1:{port}/commerce/hooks/sandbox") as provider:
         tables = {**checkout, "providers": {**account(provider), **checkout.get("providers", {})}}
         async with open_till(
-            directory / "origin", wiring=wiring(), listen=f"127.0.0.1:{port}", **tables
+            directory / "origin", wiring=wired or wiring(), listen=f"127.0.0.1:{port}", **tables
         ) as till:
             yield Market(till, provider)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from origin.ledger.exports import FORMULA, as_csv, as_xlsx
+from origin.sheets import FORMULA, as_csv, as_xlsx
 
 EVIL = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")', "|cmd", "%0", "\n=1"]
 HEADS = ("what", "how much")
