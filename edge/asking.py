@@ -10,6 +10,7 @@ from edge.clock import Clock
 from edge.http.cache_status import of_caches_before
 from edge.http.forwarding import towards_commerce, towards_origin
 from edge.http.message import Answer, Fields, Outcome, Request
+from edge.http.passing import of_an_origin
 from edge.intake import Exchange, Heard
 from edge.outbound import ruled, unruled
 from edge.policy.freshness import Timing
@@ -63,7 +64,7 @@ class Asking:
             return await self.hear(x, question)
         timing = Timing(asked, self.clock.monotonic(), self.clock.wall())
         answer = passed.answer.but(fields=of_caches_before(passed.answer.fields))
-        return Heard(answer, timing, expires=passed.expires, near=passed.near, here=passed.here)
+        return Heard(answer, timing, passed.template, passed.expires, passed.near, passed.here)
 
     async def _of_pop(self, x: Exchange, question: Request, shared: SharedStore) -> Passed | None:
         """What the nodes of this PoP share, unless who asks knows of purges that this node does not."""
@@ -95,7 +96,7 @@ class Asking:
         if x.rules.esi is not None:
             outbound = outbound.bearing(outbound.fields.grown(CAPABLE))
         answer = await self.upstream.fetch(x.rules.name, outbound)
-        return answer.bearing(of_caches_before(answer.fields))
+        return answer.bearing(of_an_origin(of_caches_before(answer.fields)))
 
     def origins_of(self, x: Exchange) -> Sequence[Standing]:
         """The origins that answer for what `x` asks, as they stand; the visitor's URL may be rewritten."""
@@ -113,7 +114,7 @@ class Asking:
 
     def before_the_origin(self, x: Exchange) -> list[str]:
         """Who would be asked before an origin for what `x` wants, in words."""
-        if not is_passed_on(x.request, x.kind, x.rules):
+        if not is_passed_on(x.request, x.kind):
             return []
         shared = [] if self.shared is None or not self.shared.open else ["the PoP's shared store"]
         return shared + ([] if self.hopping is None else self.hopping.would_ask(x))

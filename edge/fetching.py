@@ -205,7 +205,7 @@ class Fetching:
 
     def _share(self, x: Exchange, entry: Entry, heard: Heard) -> None:
         """Let the PoP's other nodes have `entry`, if it is for everybody and they have it not."""
-        if self._shared is not None and not heard.near and is_passed_on(x.request, x.kind, x.rules):
+        if self._shared is not None and not heard.near and is_passed_on(x.request, x.kind):
             self._shared.offer(entry, heard.timing.asked_at)
 
     async def invalidate(self, mark: Mark, at: Position | None = None) -> int:
@@ -289,7 +289,7 @@ class Fetching:
         told = alone and stale is None and isinstance(x.kind, Page) and approach.template is None
         question = with_conditions(question, x.request) if told else question
         by_way = not alone and why_shy is None and not approach.as_himself
-        if by_way and is_passed_on(question, x.kind, x.rules):
+        if by_way and is_passed_on(question, x.kind):
             turn = self._turns.take(flight, x, part=part is not None)
             if isinstance(turn, Arrived):
                 flight.land(turn)
@@ -339,7 +339,7 @@ class Fetching:
         refused: NotStored | None
         if isinstance(fresh, NotStored):
             refused = fresh
-        elif self.slicing.takes(x, heard):
+        elif self.slicing.takes(x, heard) and not (approach.as_himself and approach.concerns(heard, shared)):
             refused = await self.slicing.take(flight, x, heard, shared, fresh, stale, named=named)
         elif approach.concerns(heard, shared):
             verdict = await self.proving.verdict(flight, approach, heard, shared, fresh)
@@ -362,11 +362,11 @@ class Fetching:
     async def _own(self, x: Exchange, heard: Heard, why: NotStored, *, named: bool = True) -> Heard:
         """What was asked for everybody's sake is not for everybody: the visitor's own, asked as himself.
 
-        So is a part that he has not `named`.
+        So is a part that he has not `named`, and what another node has taken apart.
         """
         unasked = not named and heard.answer.status in (206, 416)
         disguised = is_disguised(x) and heard.answer.status < 500 and why is not NotStored.PURGED
-        if not unasked and not disguised:
+        if not unasked and not disguised and heard.template is None:
             return heard
         await close(heard.answer.body)
         return await self.asking.hear(x, named_by(x.asked))
@@ -385,7 +385,7 @@ class Fetching:
     ) -> None:
         struck = await self._intake.take(flight, x, heard, fresh, stale)
         if struck is not None:
-            if flight.owner_aboard and x.rules.classes.pages is not None:  # its tokens go with a cookie
+            if flight.owner_aboard and (heard.template or x.rules.classes.pages):  # filled by a cookie
                 heard = await self.asking.hear(x, unconditional(x.asked))
             await self._disown(flight, x, stale, Own(heard.answer, heard.origin, struck))
 

@@ -424,7 +424,7 @@ class Pipeline:
         go_on = partial(slicing.rest, x, entry)
         if isinstance(content, Stored) and content.template is not None:
             if x.asked.asker is not None:
-                raise UpstreamError("protocol", x.rules.name, "a page made for each visitor", sent=False)
+                return await self._assembly.for_node(entry, go_on)
             return await self._assembly.entry(x, entry, go_on)
         return await self._delivery.entry(x.request, entry, compression, go_on)
 

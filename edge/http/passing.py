@@ -4,6 +4,7 @@ Tepi-Hop: owner;from="jakarta-2";scheme=https;address="203.0.113.9";country="ID"
 Tepi-Position: "3f9a";number=17          (both ways: RFC 8941 items, as the others)
 Tepi-Ttl: -12                            (in answers: seconds of freshness left at the one who answers)
 Tepi-Failure: timeout                    (in answers of its own: why the origin gave none)
+Tepi-Pieces: ?1                          (in answers: the body is a page in pieces, as nodes write it)
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from edge.position import Position
 
 LONGEST_AGO = 1e9  # seconds
 HOP, POSITION, TTL, FAILURE = "tepi-hop", "tepi-position", "tepi-ttl", "tepi-failure"
+PIECES = "tepi-pieces"
+TOLD = frozenset({POSITION, TTL, FAILURE, PIECES})  # in answers
+IN_PIECES: Line = ("Tepi-Pieces", "?1")
 
 
 def hop_lines(
@@ -63,6 +67,11 @@ def answer_lines(as_of: Position, ttl: int | None) -> tuple[Line, ...]:
     """What a peer is told of an answer: it is none of before `as_of`, and has `ttl` seconds left."""
     told = position_line(as_of)
     return (told,) if ttl is None else (told, ("Tepi-Ttl", str(ttl)))
+
+
+def of_an_origin(fields: Fields) -> Fields:
+    """`fields` of an origin's answer, less what only nodes may tell each other."""
+    return fields if fields.names().isdisjoint(TOLD) else fields.without(*TOLD)
 
 
 def received(request: Request) -> Request | None:

@@ -10,11 +10,13 @@ from edge.delivery import GoOn, visible
 from edge.http.cache_control import parse_response
 from edge.http.lists import names
 from edge.http.message import Answer, Fields, Line
+from edge.http.passing import IN_PIECES
 from edge.intake import Exchange
 from edge.pages.fragments import DEFAULTS, Fragments, within_page
 from edge.policy.entry import Entry
 from edge.policy.jar import parse, with_cookies
 from edge.store.content import Stored
+from edge.store.record import template_bytes
 from edge.transform.assembled import Assembled, Pieces
 from edge.transform.compress import DIGESTS, INLINE, Encoded, choose, compressible, encode_once
 from edge.transform.template import Hole, Include, Template, Text, Unread, Variable
@@ -22,9 +24,8 @@ from edge.transform.variables import in_text
 from edge.upstream.collapse import Following, close
 
 # What was said of the body that the pieces were made of, and does not hold for what is made of them.
-_OF_THE_SOURCE = (
-    "content-length", "etag", "last-modified", "accept-ranges", "content-range", "trailer", *DIGESTS,
-)  # fmt: skip
+_OF_ITS_BYTES = ("content-length", "accept-ranges", "content-range", "trailer", *DIGESTS)
+_OF_THE_SOURCE = (*_OF_ITS_BYTES, "etag", "last-modified")
 _OF_SHARING = ("cache-control", "expires", "pragma")
 
 
@@ -66,6 +67,18 @@ class Assembly:
             return None
         body = Following(fill.attach(), go_on)
         return await self._streamed(x, entry.status, entry.fields, template, body)
+
+    async def for_node(self, entry: Entry, go_on: GoOn) -> Answer | None:
+        """The same as it is kept, in pieces, for another node that puts it together for its own visitors."""
+        content = entry.content
+        assert isinstance(content, Stored) and content.template is not None
+        template, fill = content.template, content.fill
+        if isinstance(template, Unread):
+            if fill is None or not fill.joinable:
+                return None
+            template = template.read(b"".join([chunk async for chunk in Following(fill.attach(), go_on)]))
+        fields = entry.fields.without(*_OF_ITS_BYTES).plus(IN_PIECES)
+        return Answer(entry.status, fields, template_bytes(template))
 
     async def own(self, x: Exchange, answer: Answer, template: Unread) -> Answer:
         """An answer that is this visitor's alone."""

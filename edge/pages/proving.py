@@ -143,12 +143,16 @@ class Proving:
                 template.pageless = True  # the next one asks as nobody
                 return Own(heard.answer, heard.origin, NotStored.UNPROVEN)
             return await self._first(flight, x, template, heard)
-        got = await read(shared.answer, self._limit)
-        heard = replace(heard, answer=heard.answer.but(body=got.body))
-        page = _page(got)
-        if page is None:
-            return await self._refused(x, heard, NotStored.UNREAD, got.why or "")
-        text = rendering(x, shared.answer.status, shared.answer.fields, page).text
+        if heard.template is not None:  # another node has proved it, and taken it apart
+            text = page = heard.template.everybodys
+        else:
+            got = await read(shared.answer, self._limit)
+            heard = replace(heard, answer=heard.answer.but(body=got.body))
+            found = _page(got)
+            if found is None:
+                return await self._refused(x, heard, NotStored.UNREAD, got.why or "")
+            page = found
+            text = rendering(x, shared.answer.status, shared.answer.fields, page).text
         unknown = suspects(text, set_cookies(heard.answer.fields))
         if unknown:
             return await self._refused(x, heard, NotStored.TOKENS, unknown[0])
@@ -159,7 +163,7 @@ class Proving:
             what = canary(text, proof.traces, _own_cookies(x))
             if what is not None:
                 return await self._refused(x, heard, NotStored.LEAK_GUARD, what)
-        made = everybodys(x, heard, shared, fresh, page)
+        made = everybodys(x, heard, shared, fresh, page) if heard.template is None else (shared, fresh)
         return made or await self._refused(x, heard, NotStored.TOKENS, "the address of a fragment")
 
     # What is known ------------------------------------------------------------------------------
@@ -288,8 +292,11 @@ class Proving:
         return Own(his.answer, his.origin, reason, what)
 
     async def _his(self, x: Exchange, heard: Heard) -> Heard:
-        """The asker's own answer: what came for nobody in particular is it only if he is nobody."""
-        if not is_disguised(x):
+        """The asker's own answer: what came for nobody in particular is it only if he is nobody.
+
+        Nor is what another node has taken apart.
+        """
+        if not is_disguised(x) and heard.template is None:
             return heard
         await close(heard.answer.body)
         return await self._fetches.ask(x, named_by(x.asked))

@@ -5,23 +5,14 @@ from __future__ import annotations
 from edge.http.message import Request
 from edge.policy.classes import Anonymous, Class, File, Page
 from edge.policy.lookup import request_directives
-from edge.policy.rules import SiteRules
 
 
-def is_passed_on(question: Request, kind: Class, rules: SiteRules) -> bool:
+def is_passed_on(question: Request, kind: Class) -> bool:
     """Whether others may answer `question`, which is of `kind`: one that bears nothing of its visitor's own.
 
     A page as nobody sees it is everybody's there as here: each node looks at what comes before it shares it.
-    Pages that are put together for each visitor come from the origin as they are.
     """
-    match kind:
-        case File() | Page():
-            everybodys = True
-        case Anonymous(pages):
-            everybodys = not pages.tokens
-        case _:
-            everybodys = False
-    if question.method != "GET" or rules.esi is not None or not everybodys:
+    if question.method != "GET" or not isinstance(kind, File | Anonymous | Page):
         return False
     fields = question.fields
     if "authorization" in fields or "cookie" in fields:

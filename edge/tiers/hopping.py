@@ -13,7 +13,7 @@ from edge.document.origins import Timeouts
 from edge.http.asker import Tier
 from edge.http.forwarding import towards_peer
 from edge.http.message import Answer, Request
-from edge.http.passing import FAILURE, POSITION, TTL, hop_lines, position_in, position_line, ttl_in
+from edge.http.passing import FAILURE, PIECES, TOLD, hop_lines, position_in, position_line, ttl_in
 from edge.http.ranges import content_range
 from edge.intake import Exchange
 from edge.outdated import Outdated
@@ -22,6 +22,8 @@ from edge.policy.keying import variant_of
 from edge.policy.partial import strong_validator
 from edge.policy.validation import unconditional
 from edge.position import Position
+from edge.store.record import Broken, template_of
+from edge.transform.template import Template
 from edge.upstream.collapse import close
 from edge.upstream.contract import UpstreamError
 from edge.upstream.peers import Peers, named
@@ -30,20 +32,23 @@ from edge.upstream.tiers import Next
 logger = logging.getLogger("tepi.edge")
 
 Ask = Callable[[Request], Awaitable[Answer]]
-_TOLD = (POSITION, TTL, FAILURE, "x-request-id")
+_TOLD = (*TOLD, "x-request-id")
+LARGEST = 64 * 2**20  # bytes of a page in pieces
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
     """An answer of the fleet. `expires` is when it is stale there, in this node's monotonic seconds.
 
-    `near`: this node's PoP has it already; `here`: this node, whose other worker keeps it.
+    `near`: this node's PoP has it already; `here`: this node, whose other worker keeps it. `template` is its
+    body, if that is in pieces.
     """
 
     answer: Answer
     expires: float | None
     near: bool
     here: bool = False
+    template: Template | None = None
 
 
 class Unreliable(UpstreamError):
@@ -78,6 +83,7 @@ class Hopping:
             needed = (x.needs and x.needs.position) or self.position()
             try:
                 answer = await self._ask(x, request, to, needed)
+                template = await _template(answer, to) if PIECES in answer.fields else None
             except Unreliable as error:
                 self.peers.count(to, "unreliable")
                 logger.info("an answer was not relied on", extra={"of": named(to), "why": error.detail})
@@ -92,6 +98,8 @@ class Hopping:
             expires = None if ttl is None else self.clock.monotonic() + ttl
             answer = answer.but(fields=answer.fields.without(*_TOLD))
             near = to.tier is not Tier.SHIELD
+            if template is not None:
+                return Passed(answer.but(body=b""), expires, near, to.inner, template)
             return Passed(self._mended(answer, request, to, origin), expires, near, to.inner)
         return None
 
@@ -137,6 +145,23 @@ class Hopping:
             raise _InVain("timeout", named(to), "the origin did not answer it", sent=True)
         detail = f"status {answer.status}" if reached is None else f"it stands at {reached.number}"
         raise Unreliable("protocol", named(to), detail, sent=True)
+
+
+async def _template(answer: Answer, of: Next) -> Template:
+    """The page that another node sends in pieces. Raises UpstreamError."""
+    chunks: list[bytes] = []
+    left = LARGEST
+    async for chunk in _stream(answer):
+        left -= len(chunk)
+        if left < 0:
+            raise Unreliable(
+                "protocol", named(of), f"a page in more than {LARGEST} bytes of pieces", sent=True
+            )
+        chunks.append(chunk)
+    try:
+        return template_of(b"".join(chunks))
+    except Broken as error:
+        raise Unreliable("protocol", named(of), f"no page in pieces: {error}", sent=True) from error
 
 
 class _InVain(UpstreamError):

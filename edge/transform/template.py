@@ -88,11 +88,16 @@ class Template:
         return any(isinstance(piece, Include) for piece in self.pieces)
 
     @property
+    def everybodys(self) -> bytes:
+        """What of the body is the same for everybody."""
+        return b"".join(piece.data for piece in self.pieces if isinstance(piece, Text))
+
+    @property
     def text(self) -> bytes | None:
         """The whole body, if there is nothing to fill in."""
         if not all(isinstance(piece, Text) for piece in self.pieces):
             return None
-        return b"".join(piece.data for piece in self.pieces if isinstance(piece, Text))
+        return self.everybodys
 
 
 class Parser(Protocol):

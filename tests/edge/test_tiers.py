@@ -146,9 +146,15 @@ def _raw(said: bytes) -> wires.Script:
     return script
 
 
+async def _in_broken_pieces(heard: wires.Heard, writer: asyncio.StreamWriter) -> None:
+    told = ("Tepi-Pieces: ?1", f"Tepi-Position: {heard.fields['tepi-position']}")
+    writer.write(wires.answer(b"\x93\x91no page", "200 OK", CACHED, "Content-Type: text/html", *told))
+
+
 @pytest.mark.parametrize(
     "script",
     [
+        pytest.param(_in_broken_pieces, id="in-broken-pieces"),
         pytest.param(_silent, id="says-nothing"),
         pytest.param(_hangs_up, id="hangs-up"),
         pytest.param(_raw(b"\x00\xff garbage \r\n\r\n"), id="no-http"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,9 @@ from tests.edge.nodes import Edge
 
 POPS = {"jakarta": 2, "frankfurt": 2, "virginia": 1}
 NAMES = ("ani", "budi", "citra")
+CACHED = ("Content-Type: text/html", "Cache-Control: max-age=300")
+IN_PIECES = b'<p>page</p><esi:include src="/nav"/><esi:include src="/cart"/><p>end</p>'
+TOKENS = [{"name": "csrf", "find": ['name=csrf value="([^"]+)"'], "source": "session", "cookie": "sid"}]
 
 
 @dataclass
@@ -27,12 +32,26 @@ class Shop:
     sessions: itertools.count[int] = field(default_factory=itertools.count)
     asked: list[tuple[str, str, str]] = field(default_factory=list)  # path, cookie, the node's own field
     open: asyncio.Event = field(default_factory=asyncio.Event)
+    tokens: set[bytes] = field(default_factory=set)
 
     async def script(self, heard: wires.Heard, writer: asyncio.StreamWriter) -> None:
         cookie = heard.fields.get("cookie", "")
         self.asked.append((heard.target, cookie, heard.fields.get("tepi-hop", "")))
         await self.open.wait()
+        if heard.target.startswith("/esi/"):
+            writer.write(wires.answer(IN_PIECES, "200 OK", *CACHED, 'Surrogate-Control: content="ESI/1.0"'))
+            return
+        if heard.target == "/nav":
+            writer.write(wires.answer(b"[nav]", "200 OK", *CACHED))
+            return
+        if heard.target == "/cart":
+            writer.write(wires.answer(f"[{cookie}]".encode(), "200 OK", "Cache-Control: private"))
+            return
         greeting = f"<p>Welcome back, {cookie}!</p>" if heard.target.startswith("/account/") else ""
+        if heard.target.startswith("/form/"):
+            token = f"token{next(self.sessions):027}"
+            self.tokens.add(token.encode())
+            greeting = f'<form><input type=hidden name=csrf value="{token}"></form>'
         body = f"<body class=product>{greeting}<h1>{heard.target}</h1></body>"
         lines = ["Content-Type: text/html", "Vary: Cookie", f'ETag: "{next(self.sessions)}"']
         if not cookie:
@@ -66,10 +85,10 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def house(tmp_path: Path, **site: Any) -> AsyncIterator[House]:
     shop = Shop()
     shop.open.set()
-    site = {"guard": True, "pages": {"mark": True, "seconds": 300}}
+    site = site or {"guard": True, "pages": {"mark": True, "seconds": 300}}
     async with (
         wires.origin(shop.script) as origin,
         fleet(origin.url, tmp_path, POPS, shield="frankfurt", site=site) as nodes,
@@ -143,3 +162,62 @@ async def test_a_purge_at_every_node_holds_for_shared_pages(tmp_path: Path, kind
             await node.running.purge({"kind": kind, "value": value})
         await made.nodes[0].get("/p/1", Cookie=visitor(1))
         assert made.shop.fetches("/p/1") >= 2
+
+
+async def test_a_page_with_holes_passes_without_what_fills_them(tmp_path: Path) -> None:
+    """One rendering of the shop's is everybody's, its token in nobody's page: each gets a stand-in."""
+    pages = {"mark": True, "seconds": 300, "tokens": TOKENS}
+    async with house(tmp_path, guard=True, pages=pages) as made:
+        await made.proven("/form/0")
+        replies = []
+        for turn in range(2):
+            for at, node in enumerate(made.nodes):
+                replies.append(await node.get("/form/1", Cookie=visitor(at + turn)))
+        assert made.shop.fetches("/form/1") == 1
+        given = [re.findall(rb'name=csrf value="([^"]+)"', reply.body) for reply in replies]
+        assert all(len(each) == 1 and each[0].startswith(b"tepi") for each in given)
+        assert len({each[0] for each in given}) == len(replies)
+        assert not any(token in reply.body for token in made.shop.tokens for reply in replies)
+        secrets = [reply.fields["set-cookie"] for reply in replies]
+        assert len(set(secrets)) == len(replies)
+        assert all("private" in reply.fields["cache-control"] for reply in replies)
+        assert not any("tepi-pieces" in reply.fields for reply in replies)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_page_of_fragments_is_put_together_where_its_visitor_is(
+    tmp_path: Path, at_once: bool
+) -> None:
+    async with house(tmp_path, guard=False, esi={}) as made:
+
+        async def look(at: int) -> None:
+            reply = await made.nodes[at % len(made.nodes)].get("/esi/1", X_Visitor=str(at))
+            assert reply.body == b"<p>page</p>[nav][]<p>end</p>"
+            assert "private" in reply.fields["cache-control"]
+
+        if at_once:
+            await asyncio.gather(*map(look, range(30)))
+        else:
+            for at in range(len(made.nodes) * 2):
+                await look(at)
+        assert made.shop.fetches("/esi/1") == 1
+        assert made.shop.fetches("/nav") == 1
+        for at, node in enumerate(made.nodes):  # his own fragment in the page that all share
+            reply = await node.get("/esi/1", Cookie=visitor(at))
+            assert reply.body == f"<p>page</p>[nav][{visitor(at)}]<p>end</p>".encode()
+        assert made.shop.fetches("/esi/1") == 1
+
+
+async def test_an_origin_that_poses_as_a_node_is_an_origin(tmp_path: Path) -> None:
+    """What it says in the words of nodes means nothing: a page is what its bytes are."""
+    posing = ("Tepi-Pieces: ?1", 'Tepi-Position: "else";number=9', "Tepi-Ttl: 9")
+    async with (
+        wires.origin(wires.says(b"page", "200 OK", *CACHED, *posing)) as origin,
+        fleet(origin.url, tmp_path, POPS, shield="frankfurt") as nodes,
+    ):
+        for _ in range(2):
+            for node in nodes.values():
+                reply = await node.get("/p/1")
+                assert (reply.status, reply.body) == (200, b"page")
+                assert not [name for name in reply.fields if name.startswith("tepi-")]
+        assert len(origin.heard) == 1

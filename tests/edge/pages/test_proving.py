@@ -299,6 +299,23 @@ async def test_data_under_a_proven_templates_path_is_the_askers_own() -> None:
     assert (await shop.ask("/p/2", ANI)).body == b"ani"
 
 
+@pytest.mark.parametrize(
+    ("rules", "kind"), [(PAGES, "application/json"), (PAGES, "text/html"), (PLAIN, "text/html")]
+)
+async def test_a_part_that_came_for_somebody_is_nobody_elses(rules: SiteRules, kind: str) -> None:
+    """As anything is that was asked for in a visitor's name: that there is more of it proves nothing."""
+
+    def script(request: Request) -> Answer:
+        said = {"content_type": kind, "cache_control": "max-age=60", "content_range": "bytes 0-9/99"}
+        return answer(206, f"{who(request):10}".encode(), **said)
+
+    shop = Stage(script, rules)
+    first = await shop.ask("/account", {**ANI, "Range": "bytes=0-9"})
+    assert (first.status, first.body) == (206, b"ani       ")
+    other = await shop.ask("/account", {**BUDI, "Range": "bytes=0-9"})
+    assert b"ani" not in other.body
+
+
 async def test_what_is_no_page_is_asked_for_as_nobody_before_it_is_shared() -> None:
     def script(request: Request) -> Answer:
         if request.path == "/old":
