@@ -25,22 +25,25 @@ from edge.upstream.fetch import request_head
 
 LARGEST_REFUSAL = 1024 * 1024  # bytes of an answer that does not switch protocols
 ATTEMPTS = 3
+CLOSE = 8  # the opcode (RFC 6455 §11.8)
 _GOING_AWAY = (1001).to_bytes(2, "big")
 
 
 class FrameEdges:
     """Follows one direction of a WebSocket just enough to know where a frame may be put in between."""
 
-    __slots__ = ("_header", "_left")
+    __slots__ = ("_closed", "_header", "_left")
 
     def __init__(self) -> None:
+        self._closed = False
         self._header = bytearray()
         self._left = 0
 
     @property
     def between(self) -> bool:
-        """Whether all that was fed ends with a whole frame."""
-        return self._left == 0 and not self._header
+        """Whether all that was fed ends with a whole frame, and none of them was Close: it is the last
+        (RFC 6455 §5.5.1)."""
+        return self._left == 0 and not self._header and not self._closed
 
     def feed(self, data: bytes) -> None:
         """Takes the next bytes of the stream (RFC 6455 §5.2)."""
@@ -55,6 +58,7 @@ class FrameEdges:
             at += 1
             if len(self._header) == _header_size(self._header):
                 self._left = _payload_size(self._header)
+                self._closed |= self._header[0] & 0x0F == CLOSE
                 self._header.clear()
 
 

@@ -23,7 +23,7 @@ from origin.p2p.naddr import naddr
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-TYPES = {".css": "text/css; charset=utf-8"}
+TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 FOREVER = CachePolicy(seconds=31_536_000, browser=31_536_000, immutable=True)
 DEFENCES = {  # members' pictures lie anywhere; scripts run from nowhere
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' https: data:; "
@@ -32,6 +32,11 @@ DEFENCES = {  # members' pictures lie anywhere; scripts run from nowhere
 }
 ASKED = ("q", "min", "max", "currency", "near", "km")
 MISSING_SECONDS = 30
+SELLERS_DEFENCES = DEFENCES | {  # our own scripts alone, which speak to this shop alone
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self' data: blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "Permissions-Policy": "geolocation=(self)",
+}
 Language = Literal["id", "en"]
 LANGUAGES: tuple[Language, ...] = ("id", "en")
 Offered = Sequence[tuple[Event, Listing]]
@@ -46,6 +51,9 @@ class Pages:
         self._seconds = seconds
         self._texts: dict[str, dict[str, str]] = tomllib.loads(
             (HERE / "data" / "texts.toml").read_text(encoding="utf-8")
+        )
+        self._sellers: dict[str, dict[str, Any]] = tomllib.loads(
+            (HERE / "data" / "seller.toml").read_text(encoding="utf-8")
         )
         self.files = {_hashed(path): path.read_bytes() for path in sorted(STATIC.iterdir())}
         self._names = {_plain(name): name for name in self.files}
@@ -112,6 +120,20 @@ class Pages:
         )
         return Answer(html, self._policy(found, now, feed_tag("")), fields=DEFENCES)
 
+    def sell(self, language: Language, currency: str) -> Answer:
+        """The seller's page: the same for all, for keys and drafts are in the browser alone."""
+        texts = self._texts[language] | self._sellers[language]
+        html = self._render(
+            "sell.html",
+            language,
+            "/sell",
+            t=SimpleNamespace(**texts),
+            words=json.dumps(texts["words"], ensure_ascii=False),
+            scripts={name: self._static(f"{name}.js") for name in ("nostr", "sell")},
+            currency=currency,
+        )
+        return Answer(html, CachePolicy(seconds=self._seconds, tags=("p2p-sell",)), fields=SELLERS_DEFENCES)
+
     def refused(self, language: Language, why: str) -> Answer:
         """A question that can't be read."""
         html = self._render(
@@ -158,10 +180,13 @@ class Pages:
                 "other": None if path is None else self.base(other) + path,
                 "other_language": other,
                 "title": self._title,
-                "style": f"{self._prefix}/static/{self._names['p2p.css']}",
+                "style": self._static("p2p.css"),
                 **values,
             }
         )
+
+    def _static(self, name: str) -> str:
+        return f"{self._prefix}/static/{self._names[name]}"
 
 
 def feed_tag(path: str) -> str:

@@ -16,6 +16,7 @@ from origin.contract import Answer, CachePolicy, Call, Host, Page, Plugin, Plugi
 from origin.p2p.admission import MOST_TAGS, Rates, network_of
 from origin.p2p.hub import Hub
 from origin.p2p.intake import Intake
+from origin.p2p.media import Media
 from origin.p2p.session import LONGEST_NAME, Relay, Session
 from origin.p2p.settings import P2PSettings
 from origin.p2p.shop import Shop
@@ -40,6 +41,7 @@ class P2P(PluginDefaults):
     settings: ClassVar[type[BaseModel]] = P2PSettings
     relay: Relay = field(init=False)
     _shop: Shop = field(init=False)
+    _media: Media = field(init=False)
 
     async def start(self, host: Host) -> None:
         """Opens the relay."""
@@ -47,6 +49,7 @@ class P2P(PluginDefaults):
         assert isinstance(settings, P2PSettings)
         store = Store(host)
         self.relay = Relay(host, settings, store, Intake(host, store), Hub(), Rates())
+        self._media = Media(host, settings)
         self._shop = Shop(host, settings, store, shipped_centres())
 
     async def stop(self) -> None:
@@ -54,7 +57,7 @@ class P2P(PluginDefaults):
         await self.relay.intake.stop()
 
     def migrations(self) -> Path:
-        """Events, tags, deletions, listings, words."""
+        """Events, tags, deletions, listings, words, pictures."""
         return HERE / "migrations"
 
     def tasks(self) -> Iterable[Task]:
@@ -62,8 +65,9 @@ class P2P(PluginDefaults):
         yield Task("expire events", EXPIRE_EVERY, self.relay.store.expire)
 
     def routes(self) -> Iterable[Route]:
-        """Listings as pages and feeds."""
-        return self._shop.routes()
+        """Listings as pages and feeds, and their pictures."""
+        yield from self._shop.routes()
+        yield from self._media.routes()
 
     def sockets(self) -> Iterable[Socket]:
         """The relay."""

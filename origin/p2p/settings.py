@@ -37,6 +37,9 @@ class P2PSettings(BaseModel):
     subscriptions: int = Field(20, ge=1, le=1000, description="Subscriptions that one connection may hold.")
     filters: int = Field(10, ge=1, le=100, description="Filters that one subscription may have.")
     answers: int = Field(500, ge=1, le=5000, description="Stored events that one filter gives at most.")
+    pictures_a_day: int = Field(
+        100, ge=1, le=10_000, description="Pictures that one key may store in a day; 1 MiB each at most."
+    )
     blocked: list[str] = Field(
         [], description="Public keys (64 hexadecimal digits) of whom nothing is taken."
     )

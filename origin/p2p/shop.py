@@ -47,6 +47,9 @@ class Shop:
         async def search(call: Call) -> Answer:
             return await self._search(language, call)
 
+        async def sell(_call: Call) -> Answer:
+            return self._pages.sell(language, self._settings.currency)
+
         async def feed(call: Call) -> Answer:
             return await self._feed(language, call, atom=False)
 
@@ -55,6 +58,7 @@ class Shop:
 
         yield GET(f"{root}/l/{{ref:[0-9a-f]{{20}}}}", listing)
         yield GET(f"{root}/search", search)
+        yield GET(f"{root}/sell", sell)
         for path in ("", "/c/{category}", f"/at/{{cell:{GEOHASH.pattern[:-2]}}}"):
             yield GET(f"{root}{path}/", feed)
             yield GET(f"{root}{path}/feed.atom", atom)

@@ -216,3 +216,19 @@ def test_the_edges_of_frames_are_known_wherever_the_bytes_are_cut(
         edges.feed(whole[at:cut])
         at = max(at, min(cut, len(whole)))
         assert edges.between is (at in ends)
+
+
+async def test_nothing_follows_a_close_frame() -> None:
+    async def leave(socket: web.WebSocketResponse) -> None:
+        await socket.receive()
+
+    handshake = (
+        "GET /chat HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    async with shop(leave) as url, node(url) as edge, edge.visit() as visit:
+        visit.writer.write(handshake.encode())
+        assert (await visit.hear()).status == 101
+        visit.writer.write(b"\x88\x82\0\0\0\0\x03\xe8")
+        async with asyncio.timeout(5):
+            assert await visit.reader.read() == b"\x88\x02\x03\xe8"
