@@ -93,18 +93,21 @@ class Shared:
 
     def __init__(self) -> None:
         self._offers: dict[Contract, object] = {}
+        self._stand_ins: dict[Contract, object] = {}
 
-    def offer(self, contract: Contract, implementation: object) -> None:
+    def offer(self, contract: Contract, implementation: object, *, stand_in: bool = False) -> None:
         """`implementation` is the source of `contract`."""
-        if contract in self._offers:
+        offers = self._stand_ins if stand_in else self._offers
+        if contract in offers:
             raise ValueError(f"{contract}: two plugins offer it")
-        self._offers[contract] = implementation
+        offers[contract] = implementation
 
     def use(self, contract: Contract) -> Any:
         """Who implements `contract`."""
-        if contract not in self._offers:
+        found = self._offers.get(contract, self._stand_ins.get(contract))
+        if found is None:
             raise LookupError(f"no plugin offers {contract}")
-        return self._offers[contract]
+        return found
 
 
 class PluginHost:
@@ -138,8 +141,8 @@ class PluginHost:
     def reveal(self, reference: str) -> str:
         return self._origin.wiring.reveal(reference)
 
-    def offer(self, contract: Contract, implementation: object) -> None:
-        self._origin.shared.offer(contract, implementation)
+    def offer(self, contract: Contract, implementation: object, *, stand_in: bool = False) -> None:
+        self._origin.shared.offer(contract, implementation, stand_in=stand_in)
 
     def use(self, contract: Contract) -> Any:
         return self._origin.shared.use(contract)

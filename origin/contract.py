@@ -664,8 +664,11 @@ class Host(Protocol):
         """A connection for reading (an async context manager)."""
         ...
 
-    def offer(self, contract: Contract, implementation: object) -> None:
-        """This plugin is the source of `contract`. ValueError: another one is already."""
+    def offer(self, contract: Contract, implementation: object, *, stand_in: bool = False) -> None:
+        """This plugin is the source of `contract`; a stand-in, as long as no other plugin is.
+
+        ValueError: another one is already.
+        """
         ...
 
     def use(self, contract: Contract) -> Any:

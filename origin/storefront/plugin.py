@@ -78,7 +78,7 @@ class Storefront(PluginDefaults):
         self.store = Store(host, categories, goods, self._pages.picture)
         await self.store.seed()
         host.offer("catalogue", self.store)
-        host.offer("stock", self.store)
+        host.offer("stock", self.store, stand_in=True)
 
     def migrations(self) -> Path:
         """Products and holds."""
