@@ -144,10 +144,12 @@ class Intake:
         mark = self._log.struck(flight.order, entry)
         if mark is not None and not mark.soft:
             return NotStored.PURGED
+        struck = mark is not None
+        if struck:  # who comes while it arrives must find it stale
+            entry = replace(entry, freshness=fresh.expired_at(heard.timing.heard))
         self._flights.note_shareable(x.group)
-        flight.land(
-            Shared(entry, heard.origin, stored=not too_large, own_lines=left_out(heard.answer.fields))
-        )
+        own_lines = left_out(heard.answer.fields)
+        flight.land(Shared(entry, heard.origin, stored=not too_large, own_lines=own_lines, struck=struck))
         if content.fill is not None and not isinstance(body, bytes):
             self._flights.join(entry)
             self._flights.close(flight)

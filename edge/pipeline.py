@@ -307,7 +307,8 @@ class Pipeline:
             case Shared(entry, origin):
                 if not owner:
                     fresh = entry.freshness
-                    return None, fresh.no_cache or fresh.ttl(self._clock.monotonic()) <= 0
+                    old = fresh.ttl(self._clock.monotonic()) <= 0 and not landing.struck
+                    return None, fresh.no_cache or old
                 answer = await self._delivered(x, entry, landing.portion)
                 if answer is None and entry.content.partial:  # what was here has been evicted meanwhile
                     return None, True

@@ -40,7 +40,8 @@ class Portion:
 class Shared:
     """An entry that every fitting request may use; its body may still be arriving.
 
-    Of one whose body is here in parts `portion` is the one that was fetched.
+    Of one whose body is here in parts `portion` is the one that was fetched. A soft purge has `struck` it
+    meanwhile: those who wait need something newer.
     """
 
     entry: Entry
@@ -49,6 +50,7 @@ class Shared:
     revalidated: bool = False
     own_lines: tuple[Line, ...] = ()  # what is not stored, for the one who asked
     portion: Portion | None = None
+    struck: bool = False
 
 
 @dataclass(frozen=True, slots=True)

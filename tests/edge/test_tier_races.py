@@ -133,6 +133,30 @@ async def test_a_thousand_who_know_of_a_purge_cost_a_parent_that_does_not_one_fe
     assert len(shop.asked) == 2
 
 
+async def test_what_was_asked_for_before_a_soft_purge_is_stale_for_who_comes_after_it() -> None:
+    """He waits for a fetch that began before: what it brings is no hit, and one more fetch serves all."""
+    shop = Slow()
+    tiers = chain(shop)
+    for stage in tiers.stages:
+        stage.origin.fetch = shop.fetch  # type: ignore[method-assign]
+    first = asyncio.create_task(seen(tiers.child))
+    while not shop.waiting:
+        await asyncio.sleep(0)
+    shop.version = 1
+    await purge(tiers.child, 1, soft=True)
+    later = [asyncio.create_task(seen(tiers.child)) for _ in range(100)]
+    while not all(task.done() for task in later):
+        shop.answer(0)
+        await asyncio.sleep(0)
+    assert (await first)[1] == b"v0"
+    assert ("hit", b"v0") not in [task.result() for task in later]
+    while any(stage.tasks for stage in tiers.stages):
+        shop.answer(0)
+        await asyncio.sleep(0)
+    assert await seen(tiers.child) == ("hit", b"v1")
+    assert len(shop.asked) == 2
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("change"), st.booleans()),
