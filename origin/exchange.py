@@ -74,3 +74,13 @@ def from_our_pages(call: Call) -> bool:
         return site == "same-origin"
     scheme, colon, host = fields.get("Origin", "").partition("://")
     return bool(colon) and scheme in ("http", "https") and host == fields.get("Host")
+
+
+def language_of(call: Call) -> str:
+    """What an operator's page is written in: Indonesian where that is wished first, else English."""
+    return "id" if call.request.headers.get("Accept-Language", "").startswith("id") else "en"
+
+
+def wants_html(call: Call) -> bool:
+    """Whether a page is asked for, and not a document."""
+    return "text/html" in call.request.headers.get("Accept", "")

@@ -10,7 +10,7 @@ from typing import Any, Literal, assert_never
 from pydantic import BaseModel, ConfigDict, Field
 
 from origin.checkout.api import Api, refusing
-from origin.checkout.front import Front, wants_html
+from origin.checkout.front import Front
 from origin.checkout.order import RefundRequest, idempotency_key, parsed
 from origin.checkout.orders import Orders, Search, Story
 from origin.checkout.payments import Payments
@@ -18,6 +18,7 @@ from origin.checkout.problems import wrong
 from origin.checkout.records import Session, shown
 from origin.checkout.refunding import Refunds
 from origin.contract import PRIVATE, Answer, Call, Host, Money, Page
+from origin.exchange import wants_html
 from origin.money import LARGEST, decimal, money
 from origin.sheets import CSV, Cell, as_csv
 

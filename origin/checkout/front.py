@@ -17,6 +17,7 @@ from origin.checkout.pages import written
 from origin.checkout.records import Session
 from origin.checkout.states import CANCELLABLE, SETTLED, STATES
 from origin.contract import PRIVATE, Answer, Call, Money
+from origin.exchange import language_of
 from origin.money import decimal
 
 HERE = Path(__file__).parent
@@ -104,13 +105,3 @@ class Front:
                 return f"{facts['provider']}: {facts['reason']}"
             case _:
                 return ""
-
-
-def language_of(call: Call) -> str:
-    """Indonesian where that is wished first, else English."""
-    return "id" if call.request.headers.get("Accept-Language", "").startswith("id") else "en"
-
-
-def wants_html(call: Call) -> bool:
-    """Whether a page is asked for, and not a document."""
-    return "text/html" in call.request.headers.get("Accept", "")

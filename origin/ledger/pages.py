@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from origin.contract import PRIVATE, Answer, Call, Money, Page
 from origin.ledger.beancount import Entry, render
 from origin.ledger.book import Book
+from origin.ledger.comparing import Comparing
+from origin.ledger.front import Front, money_document
 from origin.ledger.reading import Reading
 from origin.ledger.reports import AMOUNTS, COUNTS, Line, Wish, lines, totals, wish
-from origin.ledger.settlement import Finding, reconcile
-from origin.ledger.statements import FORMATS, BadStatement, read
 from origin.money import decimal
 from origin.sheets import CSV, XLSX, Cell, as_csv, as_xlsx
 
-HERE = Path(__file__).parent
 PERMISSION = "ledger.read"
-LARGEST_STATEMENT = 900_000  # characters: a request's body is bounded
 GENESIS = date(1970, 1, 1)
 EXPORT_HEADS = (
     "day", "transfer", "occasion", "order", "provider", "method", "reference", "memo", "account", "amount",
     "currency",
 )  # fmt: skip
 DAY_AT = datetime.min.time()
-
-
-class _Reconcile(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    provider: str = Field(min_length=1, max_length=63)
-    format: str
-    statement: str = Field(max_length=LARGEST_STATEMENT)
-    first: str = ""
-    last: str = ""
+LONGEST_NAME, MOST_PARTS = 80, 6  # of a chart's series
 
 
 class Pages:
@@ -50,15 +33,8 @@ class Pages:
     def __init__(self, book: Book, reading: Reading) -> None:
         self._book = book
         self._reading = reading
-        self._texts: dict[str, dict[str, Any]] = tomllib.loads(
-            (HERE / "data" / "texts.toml").read_text(encoding="utf-8")
-        )
-        self._jinja = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-        )
+        self._front = Front()
+        self._comparing = Comparing(book, reading, self._front)
 
     def all(self) -> Iterator[Page]:
         """What the plugin shows."""
@@ -69,7 +45,8 @@ class Pages:
         yield Page("/payouts", books, self._payouts, PERMISSION)
         yield Page("/accounts", books, self._accounts, PERMISSION)
         yield Page("/check", books, self._check, PERMISSION)
-        yield Page("/reconcile", books, self._reconcile, PERMISSION, method="POST")
+        yield Page("/settlement", books, self._comparing.show, PERMISSION)
+        yield Page("/reconcile", books, self._comparing.take, PERMISSION, method="POST")
 
     async def _report(self, call: Call) -> Answer:
         asked = self._wish(call)
@@ -117,22 +94,13 @@ class Pages:
         asked = self._wish(call)
         if isinstance(asked, Answer):
             return asked
-        found = [
-            {
-                "day": str(entry.day),
-                "transfer": entry.transfer,
-                "provider": entry.provider,
-                "reference": entry.reference,
-                "lines": [{"account": one.account, **_money(one.amount)} for one in entry.postings],
-            }
-            async for entry in self._reading.booked(asked.first, asked.last)
-            if entry.occasion == "payout"
-        ]
-        return Answer({"payouts": found})
+        return Answer({"payouts": await self._comparing.payouts(asked)})
 
     async def _accounts(self, _call: Call) -> Answer:
         found = await self._reading.balances()
-        return Answer({"accounts": [{"account": account, **_money(amount)} for account, amount in found]})
+        return Answer(
+            {"accounts": [{"account": account, **money_document(amount)} for account, amount in found]}
+        )
 
     async def _check(self, _call: Call) -> Answer:
         wrong = [
@@ -141,35 +109,15 @@ class Pages:
         ]
         return Answer({"wrong": wrong})
 
-    async def _reconcile(self, call: Call) -> Answer:
-        try:
-            asked = _Reconcile.model_validate_json(await call.request.read())
-            span = wish({"first": asked.first, "last": asked.last}, self._book.today())
-            stated = read(asked.format, asked.statement)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            return _wrong(f"{'.'.join(str(step) for step in first['loc']) or 'document'}: {first['msg']}")
-        except (BadStatement, ValueError) as error:
-            return _wrong(str(error))
-        made = reconcile(stated, await self._reading.held(asked.provider, span.first, span.last))
-        return Answer(
-            {
-                "counts": made.counts(),
-                "stated": {code: _money(Money(minor, code)) for code, minor in made.stated.items()},
-                "booked": {code: _money(Money(minor, code)) for code, minor in made.booked.items()},
-                "findings": [_finding(one) for one in made.findings if one.state != "matched"],
-            }
-        )
-
     async def _overview(self, call: Call) -> Answer:
         asked = self._wish(call)
         if isinstance(asked, Answer):
             return asked
         found = lines(await self._reading.sums(asked.first, asked.last), asked)
-        language = "id" if call.request.headers.get("Accept-Language", "").startswith("id") else "en"
-        texts = self._texts[language]
-        html = self._jinja.get_template("overview.html").render(
-            t=SimpleNamespace(**texts),
+        texts = self._front.texts(call)
+        html = self._front.render(
+            call,
+            "overview.html",
             names=texts["figures"],
             asked=asked,
             query=call.request.query,
@@ -178,8 +126,6 @@ class Pages:
             totals=totals(found),
             accounts=await self._reading.balances(),
             charts=[json.dumps(one) for one in _charts(found, asked, texts)],
-            shown=_shown,
-            formats=list(FORMATS),
         )
         return Answer(html, PRIVATE)
 
@@ -192,33 +138,52 @@ class Pages:
 
 def _charts(found: Sequence[Line], asked: Wish, texts: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """One for each currency, a point a day: what control draws (see docs/ledger.md)."""
-    if asked.period != "day" or asked.by_others:
+    if asked.period != "day":
         return
     days = [asked.first + timedelta(days=one) for one in range((asked.last - asked.first).days + 1)]
     start = int(datetime.combine(asked.first, DAY_AT, UTC).timestamp())
-    for total in totals(found):
-        by_day = {line.start: line for line in found if line.currency == total.currency}
-
-        def points(figure: str, by_day: dict[date, Line] = by_day) -> list[float]:
-            return [
-                float(decimal(Money(by_day[day].amounts[figure], by_day[day].currency)))
-                if day in by_day
-                else 0.0
-                for day in days
-            ]
-
+    for currency in sorted({line.currency for line in found}):
+        own = [line for line in found if line.currency == currency]
+        series = _by_parts(own, asked, days) if asked.by_others else _by_figures(own, texts, days)
         yield {
-            "id": f"money-{total.currency}",
+            "id": f"money-{currency}",
             "title": texts["chart"],
-            "unit": total.currency,
+            "unit": currency,
             "start": start,
             "step": 86_400,
-            "series": [
-                {"name": texts["figures"]["gross"], "colour": "store", "points": points("gross")},
-                {"name": texts["figures"]["net"], "colour": "origin", "points": points("net")},
-                {"name": texts["figures"]["refunded"], "colour": "failed", "points": points("refunded")},
-            ],
+            "series": series,
         }
+
+
+def _by_figures(found: Sequence[Line], texts: dict[str, Any], days: Sequence[date]) -> list[dict[str, Any]]:
+    """What was taken, what was left of it, and what went back."""
+    colours = (("gross", "store"), ("net", "origin"), ("refunded", "failed"))
+    return [
+        {"name": texts["figures"][figure], "colour": colour, "points": _points(found, figure, days)}
+        for figure, colour in colours
+    ]
+
+
+def _by_parts(found: Sequence[Line], asked: Wish, days: Sequence[date]) -> list[dict[str, Any]]:
+    """What was taken by the providers or methods that took most."""
+    parts: dict[str, list[Line]] = {}
+    for line in found:
+        name = " · ".join(getattr(line, part) or "–" for part in asked.by_others)
+        parts.setdefault(name, []).append(line)
+    largest = sorted(parts, key=lambda name: -sum(line.amounts["gross"] for line in parts[name]))
+    return [
+        {
+            "name": name[:LONGEST_NAME],
+            "colour": f"node-{number}",
+            "points": _points(parts[name], "gross", days),
+        }
+        for number, name in enumerate(largest[:MOST_PARTS])
+    ]
+
+
+def _points(found: Sequence[Line], figure: str, days: Sequence[date]) -> list[float]:
+    by_day = {line.start: float(decimal(Money(line.amounts[figure], line.currency))) for line in found}
+    return [by_day.get(day, 0.0) for day in days]
 
 
 def _row(line: Line, asked: Wish) -> list[Cell]:
@@ -243,30 +208,7 @@ def _described(line: Line) -> dict[str, Any]:
         "provider": line.provider,
         "method": line.method,
         **line.counts,
-        **{name: _money(Money(minor, line.currency)) for name, minor in line.amounts.items()},
-    }
-
-
-def _money(amount: Money) -> dict[str, Any]:
-    return {"minor": amount.minor, "currency": amount.currency, "text": str(decimal(amount))}
-
-
-def _shown(minor: int, currency: str) -> str:
-    return f"{decimal(Money(minor, currency)):,}"
-
-
-def _finding(one: Finding) -> dict[str, Any]:
-    side = one.settled or one.booked
-    assert side is not None
-    return {
-        "state": one.state,
-        "line": None if one.settled is None else one.settled.line,
-        "transfer": None if one.booked is None else one.booked.transfer,
-        "occasion": side.occasion,
-        "order": side.order,
-        "reference": side.reference,
-        "amount": _money(side.gross),
-        "reasons": list(one.reasons),
+        **{name: money_document(Money(minor, line.currency)) for name, minor in line.amounts.items()},
     }
 
 

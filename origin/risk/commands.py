@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from origin.asking import admin_option, ask
+from origin.risk.notation import as_toml
+from origin.risk.rules import RuleSet
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -31,10 +33,7 @@ def show(admin: str) -> None:
     """Prints the rules of now as a file that `set` takes."""
     found = ask(admin, "/plugins/risk/rules")
     click.echo(f"# version {found['version']}")
-    for rule in found["rules"]:
-        click.echo("\n[[rules]]")
-        for name in ("name", "action", "when"):
-            click.echo(f"{name} = {_quoted(rule[name])}")
+    click.echo("\n" + as_toml(RuleSet(rules=found["rules"]).rules), nl=False)
 
 
 @rules.command("facts")
@@ -123,11 +122,3 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{file}: {error}") from error
-
-
-def _quoted(text: str) -> str:
-    """A string of TOML's."""
-    if "'" not in text and "\n" not in text:
-        return f"'{text}'"
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{escaped}"'

@@ -14,7 +14,8 @@ from geo.lookup import shipped_centres
 from origin.contract import Answer, Call, Host, Page, Plugin, PluginDefaults
 from origin.risk.commands import risk
 from origin.risk.desk import Desk, Networks, NoSuchDecision
-from origin.risk.facts import DAY, MEANINGS
+from origin.risk.editor import Editor
+from origin.risk.facts import DAY
 from origin.risk.front import Front
 from origin.risk.reports import described, records, tried
 from origin.risk.rules import RuleSet
@@ -63,6 +64,7 @@ class RiskPlugin(PluginDefaults):
     settings: ClassVar[type[BaseModel]] = RiskSettings
     desk: Desk = field(init=False)
     _page: Front = field(init=False)
+    _editor: Editor = field(init=False)
     _host: Host = field(init=False)
 
     async def start(self, host: Host) -> None:
@@ -73,6 +75,7 @@ class RiskPlugin(PluginDefaults):
         self._host = host
         self._page = Front()
         self.desk = Desk(host, networks, shipped_centres())
+        self._editor = Editor(self.desk, self._page, host.now, self._history)
         host.offer("risk", self.desk)
 
     def migrations(self) -> Path:
@@ -92,12 +95,13 @@ class RiskPlugin(PluginDefaults):
         yield risk
 
     def pages(self) -> Iterable[Page]:
-        """Rules, their trial, the queue, and how well they do, as JSON."""
+        """Rules, their trial, the queue, and how well they do, as pages and as JSON."""
         rules, queue = {"en": "Rules", "id": "Aturan"}, {"en": "Reviews", "id": "Tinjauan"}
         report = {"en": "Risk", "id": "Risiko"}
         yield Page("", report, self._front, PERMISSION)
-        yield Page("/rules", rules, self._show_rules, PERMISSION)
+        yield Page("/rules", rules, self._editor.show, PERMISSION)
         yield Page("/rules", rules, self._keep_rules, PERMISSION, method="POST")
+        yield Page("/rules/edit", rules, self._editor.edit, PERMISSION, method="POST")
         yield Page("/rules/try", rules, self._try_rules, PERMISSION, method="POST")
         yield Page("/queue", queue, self._queue, PERMISSION)
         yield Page("/orders/{order}", queue, self._order, PERMISSION)
@@ -107,19 +111,8 @@ class RiskPlugin(PluginDefaults):
     async def _front(self, call: Call) -> Answer:
         version, _ = await self.desk.rules()
         found = records(await self._history(self._host.now() - 30 * DAY))
-        language = call.request.headers.get("Accept-Language", "")
         waiting = await self.desk.waiting()
-        return Answer(self._page.render(language, waiting, [described(one) for one in found], version))
-
-    async def _show_rules(self, _call: Call) -> Answer:
-        version, rules = await self.desk.rules()
-        versions = [
-            {"version": one["version"], "made_by": one["made_by"], "made_at": one["made_at"]}
-            for one in await self.desk.versions()
-        ]
-        return Answer(
-            {"version": version, **rules.model_dump(mode="json"), "versions": versions, "facts": MEANINGS}
-        )
+        return Answer(self._page.render(call, waiting, [described(one) for one in found], version))
 
     async def _keep_rules(self, call: Call) -> Answer:
         asked = await _read(call, _Rules)

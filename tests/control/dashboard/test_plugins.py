@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from yarl import URL
 
 from control.plugins import path_of
 from origin.app import Wiring
+from origin.contract import About
 from origin.ledger.plugin import LedgerPlugin
 from origin.risk.plugin import RiskPlugin
 from origin.speaker import SIGNATURE, USER
@@ -127,7 +129,10 @@ async def test_axe_finds_nothing_and_a_review_is_answered_in_a_browser(house: Ho
     async with browsing() as browser:
         for size in (DESK, PHONE):
             async with looking(browser, house.control, size, locale=locale) as tab:
-                for path in ("/plugins/ledger", "/plugins/ledger?by=provider,method", "/plugins/risk"):
+                for path in (
+                    "/plugins/ledger", "/plugins/ledger?by=provider,method", "/plugins/ledger/settlement",
+                    "/plugins/risk", "/plugins/risk/rules",
+                ):  # fmt: skip
                     await tab.goto(house.control.api + path)
                     assert await judged(tab) == [], path
                     width = await tab.evaluate("document.documentElement.scrollWidth")
@@ -137,6 +142,101 @@ async def test_axe_finds_nothing_and_a_review_is_answered_in_a_browser(house: Ho
             await tab.locator("button[name=approved][value=yes]").click()
             await tab.wait_for_url("**/plugins/risk")
             assert await house.desks.desk.waiting() == []
+
+
+RULES = "[[rules]]\nname = 'everything'\naction = 'block'\nwhen = 'amount >= 0.0'\n"
+
+
+async def test_rules_are_checked_tried_and_kept_and_old_versions_stay(house: House) -> None:
+    await house.desks.assess(attempt("1042", card_country="US", shipping_country="SG"))
+    edit, csrf = "/plugins/risk/rules/edit", await house.member.csrf()
+    form = {"csrf": csrf, "do": "try", "days": "30", "rules": RULES, "back": "/plugins/risk/rules"}
+    for wrong, says in (
+        (
+            RULES.replace("amount", "amuont"),
+            "rules.everything.when: Value error, &#39;amuont&#39; is no fact",
+        ),
+        (RULES + RULES, "two rules are called"),
+        ("[[rules]", "TOML: "),
+    ):
+        for deed in ("try", "keep"):
+            status, page = await house.member.post(edit, {**form, "do": deed, "rules": wrong})
+            assert (status, says in page, 'role="alert"' in page) == (422, True, True)
+            html5lib.HTMLParser(strict=True).parse(page)
+    assert await house.desks.desk.versions() == [], "nothing was kept"
+    status, page = await house.member.post(edit, form)
+    assert (status, "review → block" in page, "1 attempts of 30 days" in page) == (200, True, True)
+    assert await house.desks.desk.versions() == [], "a trial keeps nothing"
+    for rules in (RULES, RULES.replace("everything", "renamed")):
+        status, _ = await house.member.post(edit, {**form, "do": "keep", "rules": rules})
+        assert status == 303
+    kept = await house.desks.desk.versions()
+    assert [(one["version"], one["made_by"]) for one in kept] == [(2, "admin"), (1, "admin")]
+    for version, name in (("", "renamed"), ("?version=1", "everything"), ("?version=0", "card-testing")):
+        status, page = await house.member.get(f"/plugins/risk/rules{version}")
+        assert (status, f"name = &#39;{name}&#39;" in page) == (200, True)
+        html5lib.HTMLParser(strict=True).parse(page)
+    assert (await house.member.get("/plugins/risk/rules?version=9"))[0] == 404
+
+
+STATEMENT = (
+    "occasion,reference,gross,currency,fee\n"
+    "payment,ch_1,1110.00,IDR,0\npayment,ch_2,7.00,IDR,0\npayment,ch_9,5.00,IDR,0\n"
+)
+
+
+async def upload(house: House, statement: str, **changes: str) -> tuple[int, str]:
+    sent = aiohttp.FormData()
+    fields = {"csrf": await house.member.csrf(), "provider": "stripe", "format": "plain", **changes}
+    for name, value in fields.items():
+        sent.add_field(name, value)
+    sent.add_field("statement", statement.encode(), filename="statement.csv", content_type="text/csv")
+    url = f"{house.control.api}/plugins/ledger/reconcile"
+    async with house.member.session.post(url, data=sent, allow_redirects=False) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_a_statement_that_is_uploaded_is_held_against_the_books(house: House) -> None:
+    for number in (1, 2, 3):
+        about = About("payment", f"{number}", "stripe", "card", f"ch_{number}")
+        await house.books.post(f"payment:{number}", sale(111_000), about)
+    status, page = await upload(house, STATEMENT)
+    assert status == 200
+    html5lib.HTMLParser(strict=True).parse(page)
+    for says in ("agrees", "differs", "missing in the books", "missing at the provider"):
+        count = re.search(rf'<th scope="row">{says}</th><td class="num">(\d+)</td>', page)
+        assert count is not None
+        assert count[1] == "1", says
+    for wrong, changes, says in (
+        ("nonsense", {}, 'role="alert"'),
+        (STATEMENT.replace("1110.00", "11,10"), {}, 'role="alert"'),
+        (STATEMENT, {"format": "excel"}, "excel"),
+        (STATEMENT, {"first": "yesterday"}, "yesterday"),
+        (STATEMENT, {"provider": ""}, "provider"),
+    ):
+        status, page = await upload(house, wrong, **changes)
+        assert (status, says in page) == (422, True), (wrong, changes)
+    async with house.member.session.get(f"{house.control.api}/api/v1/audit") as answer:
+        entries = (await answer.json())["entries"]
+    (first, *_) = [one for one in reversed(entries) if one["action"] == "plugin.ledger"]
+    assert (first["who"], first["outcome"], len(first["after"]["statement"]) <= 200) == (
+        "admin",
+        "done",
+        True,
+    )
+
+
+async def test_charts_tell_providers_and_methods_apart(house: House) -> None:
+    await house.books.post("payment:1", sale(111_000), paid("1"))
+    await house.books.post("payment:2", sale(50_000), paid("2", "xendit", "qris"))
+    for by, names in (
+        ("provider", ("stripe", "xendit")),
+        ("provider,method", ("stripe · card", "xendit · qris")),
+    ):
+        status, page = await house.member.get(f"/plugins/ledger?by={by}")
+        assert (status, 'id="chart-money-IDR"' in page) == (200, True)
+        chart = page.split('id="chart-money-IDR"', 1)[1].split("<table", 1)[0]
+        assert all(name in chart for name in names), by
 
 
 async def test_strangers_see_nothing_and_names_cannot_be_forged(house: House) -> None:
