@@ -226,11 +226,23 @@ class OutOfStock(Exception):
         self.left = left
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What pages say of a product's stock, and how many pieces that is."""
+
+    pieces: int
+    says: Literal["in", "low", "out"]
+
+
 class Stock(Protocol):
     """What can be sold now. A hold is committed or released once, and expires by itself."""
 
     async def available(self, sku: str) -> int:
         """How many can be promised."""
+        ...
+
+    async def shown(self) -> Mapping[str, Shown]:
+        """What pages say of each product. When that changes, the tag `stock_tag(sku)` is purged."""
         ...
 
     async def hold(self, sku: str, quantity: int, seconds: float) -> Hold:
@@ -244,6 +256,11 @@ class Stock(Protocol):
     async def release(self, hold: str) -> None:
         """The held quantity is for sale again."""
         ...
+
+
+def stock_tag(sku: str) -> str:
+    """The tag of all pages that say how much of `sku` there is."""
+    return f"sku-{sku.lower()}"
 
 
 class Rates(Protocol):

@@ -49,10 +49,13 @@ class Offer:
     good: Good
     price: Money
     stock: int
+    says: Literal["in", "low", "out"] | None = None  # where the stock is kept elsewhere
 
     @property
     def availability(self) -> Literal["in", "low", "out"]:
         """What the shop says of its stock; pages change only when this does."""
+        if self.says is not None:
+            return self.says
         if self.stock <= 0:
             return "out"
         return "low" if self.stock <= LOW else "in"

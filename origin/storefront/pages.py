@@ -17,7 +17,7 @@ from origin.contract import PRIVATE, Answer, CachePolicy, Money
 from origin.storefront.art import picture
 from origin.storefront.basket import Basket
 from origin.storefront.goods import DATA, LANGUAGES, Category, Good, Language, Offer, price_text
-from origin.storefront.store import tag_of
+from origin.storefront.store import tags_of
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -166,7 +166,7 @@ class Pages:
             seconds=self._seconds,
             stale_while_revalidate=60,
             stale_if_error=86_400,
-            tags=(*(f"page-{tag}" for tag in tags), *(tag_of(offer.good) for offer in shown)),
+            tags=(*(f"page-{tag}" for tag in tags), *(tag for offer in shown for tag in tags_of(offer))),
         )
 
     def _render(self, template: str, language: Language, path: str | None, **values: object) -> str:

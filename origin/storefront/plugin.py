@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +17,7 @@ from origin.contract import (
     Answer,
     CachePolicy,
     Call,
+    Hearer,
     Host,
     Page,
     Plugin,
@@ -30,7 +31,7 @@ from origin.storefront.basket import COOKIE, MOST_OF_ONE, Basket, changed, cooki
 from origin.storefront.commands import product
 from origin.storefront.goods import LANGUAGES, Language, Offer, found, read_catalogue, rupiah
 from origin.storefront.pages import Pages, base
-from origin.storefront.store import Store, tag_of
+from origin.storefront.store import Store, tags_of
 
 HERE = Path(__file__).parent
 LONGEST_QUERY = 100
@@ -83,6 +84,10 @@ class Storefront(PluginDefaults):
     def migrations(self) -> Path:
         """Products and holds."""
         return HERE / "migrations"
+
+    def hears(self) -> Mapping[str, Hearer]:
+        """Stock that is kept elsewhere crossed a threshold."""
+        return {"stock.crossed": self.store.crossed}
 
     def tasks(self) -> Iterable[Task]:
         """Holds whose time is over go back on the shelf."""
@@ -207,6 +212,9 @@ class Storefront(PluginDefaults):
             first = error.errors(include_url=False)[0]
             path = ".".join(str(step) for step in first["loc"]) or "document"
             return Answer({"detail": f"{path}: {first['msg']}"}, status=422)
+        if change.stock is not None and self._host.use("stock") is not self.store:
+            detail = "stock: it is kept by the inventory, expected `tepi origin stock count`"
+            return Answer({"detail": detail}, status=409)
         if change.price is not None:
             await self.store.set_price(sku, rupiah(change.price))
         if change.stock is not None:
@@ -225,7 +233,7 @@ class Storefront(PluginDefaults):
             "availability": offer.availability,
             "stock": offer.stock if offer.availability == "low" else None,
         }
-        return Answer(document, CachePolicy(seconds=LIVE, tags=(tag_of(offer.good),)))
+        return Answer(document, CachePolicy(seconds=LIVE, tags=tags_of(offer)))
 
 
 def _secure(call: Call) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from origin.contract import Hold, Host, Money, OutOfStock, Product
+from origin.contract import Event, Hold, Host, Money, OutOfStock, Product, Shown, Stock, stock_tag
 from origin.storefront.goods import Category, Good, Offer
 
 metadata = MetaData()
@@ -79,10 +79,10 @@ class Store:
         """Everything, in the data file's order, at today's price and stock."""
         async with self._host.read() as connection:
             rows = {row.sku: row for row in await connection.execute(select(products))}
+        stock: Stock = self._host.use("stock")
+        kept_elsewhere = None if stock is self else await stock.shown()
         return [
-            Offer(good, Money(rows[good.sku].price, good.price.currency), rows[good.sku].stock)
-            for good in self.goods.values()
-            if good.sku in rows
+            _offer(good, rows[good.sku], kept_elsewhere) for good in self.goods.values() if good.sku in rows
         ]
 
     async def changed_at(self) -> float:
@@ -144,6 +144,17 @@ class Store:
         async with self._host.read() as connection:
             row = (await connection.execute(select(products.c.stock).where(products.c.sku == sku))).one()
         return int(row.stock)
+
+    async def shown(self) -> Mapping[str, Shown]:
+        """What pages say of each product."""
+        return {one.good.sku: Shown(one.stock, one.availability) for one in await self.offers()}
+
+    async def crossed(self, event: Event) -> None:
+        """Pages say something else of stock that is kept elsewhere: from now on they are newer."""
+        async with self._host.write() as connection:
+            await connection.execute(
+                update(products).where(products.c.sku == event.body["sku"]).values(changed_at=event.at)
+            )
 
     async def hold(self, sku: str, quantity: int, seconds: float) -> Hold:
         """Keeps `quantity` back by one conditional update. Raises OutOfStock."""
@@ -213,3 +224,17 @@ class Store:
 def tag_of(good: Good) -> str:
     """The tag that all pages bear which show this product."""
     return f"product-{good.slug}"
+
+
+def tags_of(offer: Offer) -> tuple[str, ...]:
+    """The tags of all pages that show this offer; its stock's own where that is kept elsewhere."""
+    tag = tag_of(offer.good)
+    return (tag,) if offer.says is None else (tag, stock_tag(offer.good.sku))
+
+
+def _offer(good: Good, row: Any, kept_elsewhere: Mapping[str, Shown] | None) -> Offer:
+    price = Money(row.price, good.price.currency)
+    if kept_elsewhere is None:
+        return Offer(good, price, row.stock)
+    shown = kept_elsewhere.get(good.sku, Shown(0, "out"))
+    return Offer(good, price, shown.pieces, shown.says)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
 
-from origin.contract import Hold, Host, OutOfStock, Statements
+from origin.contract import Hold, Host, OutOfStock, Shown, Statements, stock_tag
 from origin.tracking.inventory.levels import Band, Kind, Level, Part, Told, announced, band, promised, spread
 from origin.tracking.inventory.sheet import Line, Place, Wrong
 from origin.tracking.inventory.tables import holds, items, levels, locations, movements, parts
@@ -44,11 +44,25 @@ class Inventory:
             await self._item(connection, sku)
             return promised(await self._levels(connection, sku))
 
+    async def shown(self) -> Mapping[str, Shown]:
+        """What pages were told of each SKU last, and how many can be promised."""
+        async with self._host.read() as connection:
+            told = (await connection.execute(select(items.c.sku, items.c.band))).all()
+            found: dict[str, list[Level]] = {row.sku: [] for row in told}
+            for row in await connection.execute(select(levels)):
+                found.setdefault(row.sku, []).append(
+                    Level(row.location, row.on_hand, row.reserved, row.safety)
+                )
+        return {row.sku: Shown(promised(found[row.sku]), row.band) for row in told}
+
     async def hold(self, sku: str, quantity: int, seconds: float) -> Hold:
-        """Reserves `quantity`, at one location if one has as many. Raises OutOfStock; LookupError."""
+        """Reserves `quantity`, at one location if one has as many. Raises OutOfStock, of unknown SKUs too."""
         if quantity < 1:
             raise ValueError(f"quantity: got {quantity}, expected 1 or more")
-        left = await self.available(sku)
+        try:
+            left = await self.available(sku)
+        except LookupError:
+            left = 0
         if left < quantity:  # most of a crowd is turned away without waiting for the SKU's lock
             raise OutOfStock(sku, left)
         kept = Hold(secrets.token_hex(16), sku, quantity, self._host.now() + seconds)
@@ -264,7 +278,7 @@ class Inventory:
             await self._tell(connection, sku, told.band, then.band)
 
     async def _tell(self, connection: Statements, sku: str, before: Band, after: Band) -> None:
-        await self._host.events.purge(connection, tag_of(sku))
+        await self._host.events.purge(connection, stock_tag(sku))
         await self._host.events.emit(connection, "stock.crossed", {"sku": sku, "from": before, "to": after})
 
     async def _reserved(self, connection: Statements, sku: str, part: Part) -> bool:
@@ -349,8 +363,3 @@ class Inventory:
 def _unknown(location: str, known: Collection[str]) -> str:
     expected = ", ".join(sorted(known)[:20]) or "one that was added before: there is none yet"
     return f"got {location[:40]!r}, expected one of {expected}"
-
-
-def tag_of(sku: str) -> str:
-    """The tag of all pages that say how much of `sku` there is."""
-    return f"sku-{sku}"
