@@ -21,6 +21,7 @@ VERBS = {
     "hooks": "control.cli.hooks",
     "where": "control.cli.where",
     "zone": "control.cli.zone",
+    "p2p": "control.cli.p2p",
     "config": "control.cli.config",
     "geo": "control.cli.geo",
 }

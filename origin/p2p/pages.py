@@ -20,6 +20,7 @@ from origin.money import decimal
 from origin.p2p.event import Event, expires_at
 from origin.p2p.listing import Listing, amount, category_tag, page_tag, place_tag
 from origin.p2p.naddr import naddr
+from origin.p2p.trade import BrokenChain, Trade
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -134,6 +135,13 @@ class Pages:
         )
         return Answer(html, CachePolicy(seconds=self._seconds, tags=("p2p-sell",)), fields=SELLERS_DEFENCES)
 
+    def verify(self, language: Language, chain: str, found: Trade | BrokenChain | None) -> Answer:
+        """What a trade's documents prove; they are looked at, and not kept."""
+        broken = str(found) if isinstance(found, BrokenChain) else ""
+        trade = found if isinstance(found, Trade) else None
+        html = self._render("verify.html", language, "/verify", chain=chain, trade=trade, broken=broken)
+        return Answer(html, PRIVATE, status=422 if broken else 200, fields=DEFENCES)
+
     def refused(self, language: Language, why: str) -> Answer:
         """A question that can't be read."""
         html = self._render(
@@ -222,7 +230,7 @@ def _structured(one: Listing, url: str) -> Markup:
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))  # noqa: S704
 
 
-def _price(one: Listing, language: Language) -> str:
+def _price(one: Listing | Trade, language: Language) -> str:
     return str(format_currency(decimal(one.price), one.price.currency, locale=language))
 
 

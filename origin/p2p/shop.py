@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
-from origin.contract import GET, Answer, Call, Host, Route
+from origin.contract import GET, POST, Answer, Call, Host, Route
 from origin.p2p.asking import BadQuestion, read_question
 from origin.p2p.geohash import GEOHASH, encode
 from origin.p2p.pages import ASKED, LANGUAGES, Language, Pages
 from origin.p2p.searching import Wanted
 from origin.p2p.settings import P2PSettings
 from origin.p2p.store import Store
+from origin.p2p.trade import BrokenChain, prove, read_chain
 
 SHOWN = 60
 CELL = 4  # letters of a country's middle: some 20 km
@@ -50,6 +51,9 @@ class Shop:
         async def sell(_call: Call) -> Answer:
             return self._pages.sell(language, self._settings.currency)
 
+        async def verify(call: Call) -> Answer:
+            return await self._verify(language, call)
+
         async def feed(call: Call) -> Answer:
             return await self._feed(language, call, atom=False)
 
@@ -59,6 +63,8 @@ class Shop:
         yield GET(f"{root}/l/{{ref:[0-9a-f]{{20}}}}", listing)
         yield GET(f"{root}/search", search)
         yield GET(f"{root}/sell", sell)
+        yield GET(f"{root}/verify", verify)
+        yield POST(f"{root}/verify", verify)
         for path in ("", "/c/{category}", f"/at/{{cell:{GEOHASH.pattern[:-2]}}}"):
             yield GET(f"{root}{path}/", feed)
             yield GET(f"{root}{path}/feed.atom", atom)
@@ -71,6 +77,16 @@ class Shop:
         if atom:
             return self._pages.atom(language, path, heading, found, call.request.host, now)
         return self._pages.feed(language, path, heading, found, now)
+
+    async def _verify(self, language: Language, call: Call) -> Answer:
+        if call.request.method != "POST":
+            return self._pages.verify(language, "", None)
+        form = parse_qs((await call.request.read()).decode("utf-8", "replace"))
+        chain = form.get("chain", [""])[0]
+        try:
+            return self._pages.verify(language, chain, prove(read_chain(chain.encode())))
+        except BrokenChain as error:
+            return self._pages.verify(language, chain, error)
 
     async def _search(self, language: Language, call: Call) -> Answer:
         asked = {name: call.request.query[name] for name in ASKED if call.request.query.get(name)}
