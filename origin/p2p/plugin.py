@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import click
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geo.lookup import shipped_centres
 from origin.contract import Answer, CachePolicy, Call, Host, Page, Plugin, PluginDefaults, Route, Socket, Task
 from origin.p2p.admission import MOST_TAGS, Rates, network_of
+from origin.p2p.cases import Action, Moderation, NoSuchCase
+from origin.p2p.commands import p2p
 from origin.p2p.hub import Hub
 from origin.p2p.intake import Intake
 from origin.p2p.media import Media
@@ -33,6 +36,16 @@ ANYBODY = {  # browsers of other sites may read it (NIP-11)
 }
 
 
+class Decision(BaseModel):
+    """What a person decided about a listing; the reason is told to its author."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    action: Action
+    reason: str = Field(min_length=1, max_length=200)
+    by: str = Field("", max_length=120)  # where no user is signed
+
+
 @dataclass(slots=True)
 class P2P(PluginDefaults):
     """Members trade directly: a relay for their signed listings and messages, and pages that show them."""
@@ -42,6 +55,7 @@ class P2P(PluginDefaults):
     relay: Relay = field(init=False)
     _shop: Shop = field(init=False)
     _media: Media = field(init=False)
+    _moderation: Moderation = field(init=False)
 
     async def start(self, host: Host) -> None:
         """Opens the relay."""
@@ -49,6 +63,7 @@ class P2P(PluginDefaults):
         assert isinstance(settings, P2PSettings)
         store = Store(host)
         self.relay = Relay(host, settings, store, Intake(host, store), Hub(), Rates())
+        self._moderation = Moderation(host)
         self._media = Media(host, settings)
         self._shop = Shop(host, settings, store, shipped_centres())
 
@@ -78,9 +93,14 @@ class P2P(PluginDefaults):
         yield PERMISSION
 
     def pages(self) -> Iterable[Page]:
-        """The takedown of one listing."""
-        titles = {"en": "Takedown", "id": "Penurunan"}
-        yield Page("/listings/{ref}/takedown", titles, self._take_down, PERMISSION, method="POST")
+        """What waits for a person, and his decision, as JSON."""
+        titles = {"en": "Reports", "id": "Laporan"}
+        yield Page("/cases", titles, self._cases, PERMISSION)
+        yield Page("/cases/{ref}", titles, self._decide, PERMISSION, method="POST")
+
+    def commands(self) -> Iterable[click.Command]:
+        """`tepi origin p2p …`."""
+        yield p2p
 
     async def _talk(self, call: Call, socket: web.WebSocketResponse) -> None:
         network = network_of(call.visitor.address)
@@ -113,13 +133,30 @@ class P2P(PluginDefaults):
         policy = CachePolicy(seconds=settings.seconds, tags=("p2p-about",))
         return Answer(document, policy, content_type="application/nostr+json", fields=ANYBODY)
 
-    async def _take_down(self, call: Call) -> Answer:
-        ref = call.match["ref"]
-        if not await self.relay.store.take_down(ref):
-            return Answer(
-                {"detail": f"ref: got {ref[:40]!r}, expected one of a listing that is shown"}, status=404
-            )
-        return Answer({"ref": ref, "taken_down": True})
+    async def _cases(self, _call: Call) -> Answer:
+        return Answer({"waiting": await self._moderation.waiting()})
+
+    async def _decide(self, call: Call) -> Answer:
+        """A decision, durable before it is answered, with the purge of every page concerned."""
+        try:
+            asked = Decision.model_validate_json(await call.request.read())
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = ".".join(str(step) for step in first["loc"]) or "document"
+            return Answer({"detail": f"{path}: {first['msg']}"}, status=422)
+        by, ref = call.user or asked.by, call.match["ref"]
+        if not by:
+            return Answer({"detail": "by: got nothing, expected who decided"}, status=422)
+        try:
+            async with self.relay.host.write() as connection:
+                if asked.action == "takedown":
+                    await self._moderation.open(connection, ref)
+                address = await self._moderation.decide(connection, ref, asked.action, asked.reason, by)
+                if asked.action == "takedown":
+                    await self.relay.store.take_down(connection, address)
+        except NoSuchCase as error:
+            return Answer({"detail": str(error)}, status=404)
+        return Answer({"ref": ref, "action": asked.action})
 
 
 _: type[Plugin] = P2P

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, union, update
 
 from origin.contract import Host, Statements
-from origin.p2p.event import DELETION, LISTING, Event, address_of, expires_at, read
+from origin.p2p.cases import heard, why_gone
+from origin.p2p.event import DELETION, LATEST, LISTING, Event, address_of, expires_at, read
 from origin.p2p.filters import LONGEST_VALUE, Filter
 from origin.p2p.geohash import distance
 from origin.p2p.listing import Listing, check
@@ -42,7 +43,7 @@ class Store:
         if (await connection.execute(select(events.c.id).where(events.c.id == event.id))).first():
             return Kept(True, False, "duplicate: already have this event")
         if await _is_gone(connection, event, address):
-            return Kept(False, False, "blocked: its author deleted it")
+            return Kept(False, False, await why_gone(connection, address))
         if address is not None:
             standing = await connection.execute(
                 select(events.c.number, events.c.created_at, events.c.id).where(events.c.address == address)
@@ -55,6 +56,7 @@ class Store:
         await self._insert(connection, event, address, listing)
         if event.kind == DELETION:
             await self._delete(connection, event)
+        await heard(connection, event)
         return Kept(True, True)
 
     async def _insert(
@@ -133,24 +135,14 @@ class Store:
         await connection.execute(delete(words).where(words.c.rowid.in_(numbers)))
         await connection.execute(delete(events).where(events.c.number.in_(numbers)))
 
-    async def take_down(self, ref: str) -> bool:
-        """Removes a listing and whatever would replace it by its author; whether there was one."""
-        async with self._host.write() as connection:
-            found = await connection.execute(
-                select(events.c.number, events.c.address, events.c.pubkey)
-                .join(listings, listings.c.event == events.c.number)
-                .where(listings.c.ref == ref)
-            )
-            row = found.first()
-            if row is None:
-                return False
-            mine = (gone.c.target == row.address, gone.c.pubkey == row.pubkey)
-            await connection.execute(delete(gone).where(*mine))
-            await connection.execute(
-                insert(gone).values(target=row.address, pubkey=row.pubkey, until=2**53 - 1)
-            )
-            await self._remove(connection, [row.number])
-            return True
+    async def take_down(self, connection: Statements, address: str) -> None:
+        """Removes what stands at an address, and keeps it free, in the caller's transaction."""
+        pubkey = address.split(":")[1]
+        mine = (gone.c.target == address, gone.c.pubkey == pubkey)
+        await connection.execute(delete(gone).where(*mine))
+        await connection.execute(insert(gone).values(target=address, pubkey=pubkey, until=LATEST))
+        found = await connection.execute(select(events.c.number).where(events.c.address == address))
+        await self._remove(connection, [row.number for row in found])
 
     async def expire(self) -> None:
         """Forgets what is over (NIP-40)."""

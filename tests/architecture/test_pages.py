@@ -44,7 +44,7 @@ TASKS = (
     "purge", "explain-a-miss", "platforms", "cache-rules", "site-rules",
     "dns-and-geoip", "dns-zones", "limits-and-access", "logs-and-metrics", "esi", "large-files",
     "shared-pages", "tls", "running-control", "people", "settings", "dependencies",
-    "webhooks", "checkout", "ledger", "risk", "p2p-relay", "peer-to-peer",
+    "webhooks", "checkout", "ledger", "risk", "p2p-relay", "p2p-moderation", "peer-to-peer",
     "tiers", "shared-store", "inventory",
 )  # fmt: skip
 

@@ -106,6 +106,7 @@ class Market:
     edge: Edge
     clock: Clock
     url: str  # of the origin
+    admin: str
 
     @property
     def plugin(self) -> P2P:
@@ -136,7 +137,7 @@ async def market(directory: Path, database: str = "", **settings: Any) -> AsyncI
         ),
         node(f"http://{bound.plain}") as edge,
     ):
-        yield Market(origin, edge, clock, f"http://{bound.plain}")
+        yield Market(origin, edge, clock, f"http://{bound.plain}", f"http://{bound.admin}")
 
 
 async def soon(holds: Any, seconds: float = 10.0) -> None:

@@ -164,18 +164,6 @@ async def test_pages_hold_no_longer_than_what_they_show(bazaar: Market) -> None:
     assert await bazaar.plugin.relay.store.listing(ref(brief)) is None
 
 
-async def test_a_takedown_holds_against_its_author(bazaar: Market) -> None:
-    lamp = ANI.listing("a", "Terlarang", at=NOON - 5)
-    await published(bazaar, lamp)
-    await purged(bazaar)
-    assert await bazaar.plugin.relay.store.take_down(ref(lamp))
-    assert f"p2p-{ref(lamp)}" in await purged(bazaar)
-    assert not await bazaar.plugin.relay.store.take_down(ref(lamp))
-    async with bazaar.line() as line:
-        assert (await line.publish(ANI.listing("a", "Lagi")))[2] is False
-        assert (await line.publish(ANI.listing("b", "Lain")))[2] is True
-
-
 @pytest.mark.parametrize("d", ["", "a", "lampu jati 🪔", "x" * 200])
 def test_an_address_is_spelled_as_nostr_sdk_reads_it(d: str) -> None:
     found = nostr.Nip19Coordinate.from_bech32(
