@@ -41,6 +41,7 @@ from geo.lookup import Lookup, open_database
 
 log = logging.getLogger("tepi.dns")
 
+SIGN_CHECK = 60.0  # seconds between looks at the day of signatures
 CONTROL_AWAY = 5.0  # seconds without control after which the node's own probes decide
 
 
@@ -185,6 +186,7 @@ def _server(settings: DnsSettings, database: Lookup, metrics: Metrics) -> Server
         settings.fleet_value(),
         database,
         manners=_manners(settings),
+        at=int(time.time()),
     )
     limit = settings.rate_limit
     return Server(
@@ -221,7 +223,7 @@ async def _serve(settings: DnsSettings, database: Lookup, path: Path) -> None:
     flattener.watch(targets(responder))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _read_again, path, server, flattener)
     agent: Agent | None = None
-    tasks = [asyncio.create_task(flattener.run())]
+    tasks = [asyncio.create_task(flattener.run()), asyncio.create_task(_sign_anew(server))]
     if settings.control is not None:
         prober = Prober(settings.probe, settings.probe_port, lambda health: names.probes_found(health))
         names = Names(server, prober)
@@ -248,6 +250,15 @@ async def _serve(settings: DnsSettings, database: Lookup, path: Path) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         await runner.cleanup()
         await server.stop()
+
+
+async def _sign_anew(server: Server) -> None:
+    """Every day's signatures, long before yesterday's end. The clock is read often, for it may jump."""
+    while True:
+        await asyncio.sleep(SIGN_CHECK)
+        renewed = server.responder.at(time.time())
+        if renewed is not server.responder:
+            server.use(renewed)
 
 
 def _use_health(server: Server, health: Mapping[str, Health]) -> None:

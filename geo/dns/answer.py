@@ -16,6 +16,7 @@ from geo.dns.edns import COOKIE as COOKIE_OPTION
 from geo.dns.edns import KEEPALIVE, NSID, Edns, option
 from geo.dns.message import CLASS_IN, Query, Rcode, Record, Refusal, Type, parse, render, reply_limit
 from geo.dns.names import Delegated, Missing, Name, Names, Outside, owned
+from geo.dns.signing import Denial, Signing
 from geo.dns.steering import Client, Steering, packed_address
 from geo.dns.zone import Zone, parents
 from geo.fleet import Fleet
@@ -69,6 +70,7 @@ class Decision:
     node: str | None = None
     client: Client | None = None  # whom it is for, where that made a difference
     spread: bool = False  # his network decided among equal nodes
+    denial: Denial | None = None  # what is not there
 
 
 REFUSED = Decision(Rcode.REFUSED, authoritative=False)
@@ -107,7 +109,7 @@ class Responder:
 
     `hosts` are sites' host names; those outside the zones are not answered for, `*.name` matches as in
     RFC 4592, and `*` is every name of every zone. `flattened` has the addresses of names elsewhere to which
-    ALIAS records lead.
+    ALIAS records lead. `at` is the instant, in seconds since 1970, at which signatures begin.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Responder:
         *,
         manners: Manners = Manners(),
         flattened: Flattened | None = None,
+        at: int = 0,
     ) -> None:
         self.zones = tuple(zones)
         self.hosts = hosts
@@ -127,6 +130,7 @@ class Responder:
         self.steering = Steering(fleet, lookup)
         areas = (Area(zone, Names(zone, hosts)) for zone in self.zones)
         self.areas = {area.names.apex: area for area in areas}
+        self.signing = Signing({apex: area.zone for apex, area in self.areas.items()}, at)
 
     @property
     def fleet(self) -> Fleet:
@@ -135,39 +139,36 @@ class Responder:
 
     def with_fleet(self, fleet: Fleet) -> Responder:
         """The same with another fleet. Costs by the size of the fleet, not by the number of hosts."""
-        other = self._copy()
-        other.steering = Steering(fleet, self.steering.lookup)
-        return other
+        return self._copy(steering=Steering(fleet, self.steering.lookup))
 
     def with_hosts(self, hosts: frozenset[str], fleet: Fleet) -> Responder:
         """The same with other hosts and another fleet, serials raised."""
-        zones = (replace(zone, serial=zone.serial + 1) for zone in self.zones)
-        return Responder(
-            zones, hosts, fleet, self.steering.lookup, manners=self.manners, flattened=self.flattened
-        )
+        return self._made((replace(zone, serial=zone.serial + 1) for zone in self.zones), hosts, fleet)
 
     def with_zones(self, zones: Iterable[Zone]) -> Responder:
         """The same with other zones, whose serials are not lower than before."""
         before = {zone.name: zone.serial for zone in self.zones}
         later = (replace(zone, serial=max(zone.serial, before.get(zone.name, 0) + 1)) for zone in zones)
-        return Responder(
-            later,
-            self.hosts,
-            self.fleet,
-            self.steering.lookup,
-            manners=self.manners,
-            flattened=self.flattened,
-        )
+        return self._made(later, self.hosts, self.fleet)
+
+    def at(self, now: float) -> Responder:
+        """The same with signatures of the day of `now`; itself where they are, or nothing is signed."""
+        signing = Signing(self.signing.zones, int(now))
+        if signing.day == self.signing.day or not signing.is_needed:
+            return self
+        return self._copy(signing=signing)
+
+    def _made(self, zones: Iterable[Zone], hosts: frozenset[str], fleet: Fleet) -> Responder:
+        lookup, at = self.steering.lookup, self.signing.day
+        return Responder(zones, hosts, fleet, lookup, manners=self.manners, flattened=self.flattened, at=at)
 
     def with_flattened(self, flattened: Flattened) -> Responder:
         """The same with other addresses behind ALIAS records."""
-        other = self._copy()
-        other.flattened = flattened
-        return other
+        return self._copy(flattened=flattened)
 
-    def _copy(self) -> Responder:
+    def _copy(self, **changes: object) -> Responder:
         other = object.__new__(Responder)
-        other.__dict__.update(self.__dict__)
+        other.__dict__.update(self.__dict__ | changes)
         return other
 
     def reply(
@@ -234,13 +235,32 @@ class Responder:
             return REFUSED
         if question.type == Type.OPT:
             return FORMAT_ERROR
+        if question.type == Type.NXNAME:  # RFC 9824 §3.5
+            return FORMAT_ERROR
         if FIRST_META_TYPE <= question.type < Type.ANY:
             return NOT_IMPLEMENTED
         area = self._area(question.key, question.type)
         if area is None:
             return REFUSED
         asked = Asked(question.type, query, source, self.steering, subnet=self.manners.subnet)
-        return self._resolve(area, question.key, asked, MOST_LINKS)
+        decision = self._resolve(area, question.key, asked, MOST_LINKS)
+        return self._signed(decision, query) if query.edns is not None and query.edns.do else decision
+
+    def _signed(self, decision: Decision, query: Query) -> Decision:
+        """The same with signatures and a signed denial, as far as its zones have keys (RFC 4035 §3.1)."""
+        assert query.edns is not None
+        signing, rcode, is_ours = self.signing, decision.rcode, decision.authoritative
+        answer = signing.signed(decision.answer)
+        authority = signing.signed(decision.authority) if is_ours else decision.authority
+        if decision.denial is not None:
+            proof = signing.proof(decision.denial, query.question.type)
+            if query.question.type == Type.NSEC and proof and is_ours:
+                answer, authority = (*answer, *proof), ()
+            else:
+                authority = (*authority, *proof)
+            if proof and rcode is Rcode.NXDOMAIN and not query.edns.compact:
+                rcode = Rcode.NOERROR
+        return replace(decision, rcode=rcode, answer=answer, authority=authority)
 
     def _area(self, key: bytes, kind: int = 0) -> Area | None:
         """The zone that answers for `key`; above a delegation for its DS (RFC 4035 §3.1.4.1)."""
@@ -261,7 +281,8 @@ class Responder:
                 case Outside():
                     return Decision(Rcode.NOERROR, tuple(chain))
                 case Missing():
-                    return Decision(Rcode.NXDOMAIN, tuple(chain), (area.names.negative,))
+                    denial = Denial(key, None)
+                    return Decision(Rcode.NXDOMAIN, tuple(chain), (area.names.negative,), denial=denial)
                 case Delegated():
                     return self._referral(found, tuple(chain))
                 case Name():
@@ -280,8 +301,13 @@ class Responder:
         """Whom to ask instead; behind a CNAME the resolver asks for that name anyway."""
         if chain:
             return Decision(Rcode.NOERROR, chain)
+        sets = found.at.sets
         return Decision(
-            Rcode.NOERROR, authority=found.at.sets[Type.NS], additional=found.glue, authoritative=False
+            Rcode.NOERROR,
+            authority=sets[Type.NS],
+            additional=found.glue,
+            authoritative=False,
+            denial=Denial(found.cut, found.at, cut=True),
         )
 
     def _at(self, area: Area, key: bytes, name: Name, asked: Asked, links: int) -> Decision:
@@ -292,17 +318,17 @@ class Responder:
             return Decision(Rcode.NOERROR, (record,))
         if kind in (Type.A, Type.AAAA):
             if name.host:
-                return self._nodes(area, key, asked)
+                return self._nodes(area, key, name, asked)
             if Type.ALIAS in name.sets:
-                return self._flat(area, key, name.sets[Type.ALIAS][0], asked, links)
+                return self._flat(area, key, name, asked, links)
         if kind == Type.HTTPS and name.host and area.zone.alpn and kind not in name.sets:
             return self._service(area, key, asked)
         if kind == Type.ALIAS or kind not in name.sets:
-            return _no_data(area)
+            return _no_data(area, key, name)
         glue = area.names.servers if kind == Type.NS and key == area.names.apex else ()
         return Decision(Rcode.NOERROR, owned(name.sets[kind], key), additional=glue)
 
-    def _nodes(self, area: Area, key: bytes, asked: Asked) -> Decision:
+    def _nodes(self, area: Area, key: bytes, name: Name, asked: Asked) -> Decision:
         """The nearest nodes' addresses of the family that is asked for."""
         if not self.fleet.nodes:
             return FAILED
@@ -310,7 +336,7 @@ class Responder:
         client = asked.client
         scope = steered.prefix if client.scoped else 0
         if not steered.data:
-            return replace(_no_data(area, scope), client=client)
+            return replace(_no_data(area, key, name, scope), client=client)
         records = tuple(Record(key, asked.kind, area.zone.ttl, data) for data in steered.data)
         return Decision(
             Rcode.NOERROR, records, scope=scope, node=steered.node, client=client, spread=steered.spread
@@ -336,8 +362,9 @@ class Responder:
             spread=four.spread or six.spread,
         )
 
-    def _flat(self, area: Area, key: bytes, alias: Record, asked: Asked, links: int) -> Decision:
+    def _flat(self, area: Area, key: bytes, name: Name, asked: Asked, links: int) -> Decision:
         """The addresses of the name that an ALIAS leads to, as if they stood here."""
+        alias = name.sets[Type.ALIAS][0]
         target = alias.data.lower()
         elsewhere = self._area(target)
         if links <= 0:
@@ -357,10 +384,12 @@ class Responder:
             if record.type == asked.kind
         )
         if not found:
-            return replace(_no_data(area, decision.scope), client=decision.client)
-        return replace(decision, rcode=Rcode.NOERROR, answer=found, authority=(), additional=())
+            return replace(_no_data(area, key, name, decision.scope), client=decision.client)
+        return replace(decision, rcode=Rcode.NOERROR, answer=found, authority=(), additional=(), denial=None)
 
 
-def _no_data(area: Area, scope: int = 0) -> Decision:
+def _no_data(area: Area, key: bytes, name: Name, scope: int = 0) -> Decision:
     """ "No such data" (RFC 2308 §2.2)."""
-    return Decision(Rcode.NOERROR, authority=(area.names.negative,), scope=scope)
+    is_cut = area.names.cut_above(key) is not None
+    denial = Denial(key, name, is_cut, name.host and bool(area.zone.alpn))
+    return Decision(Rcode.NOERROR, authority=(area.names.negative,), scope=scope, denial=denial)

@@ -10,6 +10,7 @@ PAIR = Struct("!HH")
 OPT = 41
 OUR_SIZE = 1232  # RFC 9715 §3: no fragments
 DO = 0x8000
+CO = 0x4000  # a denial in one record is understood (RFC 9824 §5.1)
 NSID, SUBNET, COOKIE, KEEPALIVE = 3, 8, 10, 11
 CLIENT_COOKIE = 8
 COOKIE_SIZES = frozenset((CLIENT_COOKIE, *range(16, 41)))  # RFC 7873 §4
@@ -45,6 +46,7 @@ class Edns:
     cookie: bytes | None = None
     nsid: bool = False
     keepalive: bool = False
+    compact: bool = False
 
 
 class BadOption(Exception):
@@ -57,7 +59,7 @@ class BadOption(Exception):
 def parse_opt(size: int, ttl: int, options: bytes) -> Edns:
     """The OPT record (RFC 6891 §6.1.3); of a version that is not ours, just its head. Raises BadOption."""
     version, do = ttl >> 16 & 0xFF, bool(ttl & DO)
-    head = Edns(size, version, do)
+    head = Edns(size, version, do, compact=bool(ttl & CO))
     if version or not options:
         return head
     found: dict[int, bytes] = {}
@@ -74,7 +76,7 @@ def parse_opt(size: int, ttl: int, options: bytes) -> Edns:
     cookie = found.get(COOKIE)
     if cookie is not None and len(cookie) not in COOKIE_SIZES:
         raise BadOption(head)
-    return Edns(size, version, do, subnet, cookie, NSID in found, KEEPALIVE in found)
+    return Edns(size, version, do, subnet, cookie, NSID in found, KEEPALIVE in found, head.compact)
 
 
 def _subnet(option: bytes, head: Edns) -> Subnet:

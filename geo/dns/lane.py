@@ -38,6 +38,7 @@ class Terms:
     amplification: float
     cookies: Cookies | None
     split: bool  # whether clients get different answers at all
+    signed: bool = False  # whether DO makes a difference
     special: frozenset[tuple[int, int]] = frozenset()  # networks (octets, number) left to the Responder
 
 
@@ -207,6 +208,7 @@ class Lane:
     _subnet: cython.bint
     _nsid: cython.bint
     _split: cython.bint
+    _signed: cython.bint
     _most: cython.int
     _amplification: cython.double
     _lower: cython.uchar[::1]
@@ -234,16 +236,17 @@ class Lane:
         self._subnet = terms.subnet
         self._nsid = terms.has_nsid
         self._split = terms.split
+        self._signed = terms.signed
         self._amplification = terms.amplification
         self._most = most
         self.now = 0
-        self._lower = bytearray(LONGEST_NAME + 5)
+        self._lower = bytearray(LONGEST_NAME + 6)
         self._six = bytearray(16)
         self._proven = False
 
     def learn(self, question: bytes, ready: Ready, family: int = -1, leaf: int = 0, *, located: bool = True,
               bucket: int = -1) -> None:  # fmt: skip
-        """Keeps `ready` for a question (its name in lower case, type and class).
+        """Keeps `ready` for a question (name in lower case, type, class; 1 where signatures are asked for).
 
         With a `family`: for clients whose record is `leaf`, and whose network's bucket is `bucket` where that
         counts (0 and more).
@@ -356,10 +359,14 @@ class Lane:
         elif end != size:
             return LEFT
         question: bytes
+        asked: cython.int = end - 12
+        if self._signed and self._has_opt and self._do:
+            self._lower[asked] = 1
+            asked += 1
         if cython.compiled:
-            question = cython.cast(cython.p_char, cython.address(self._lower[0]))[: end - 12]
+            question = cython.cast(cython.p_char, cython.address(self._lower[0]))[:asked]
         else:
-            question = bytes(self._lower[: end - 12])
+            question = bytes(self._lower[:asked])
         entry: Entry | None = self._questions.get(question)
         if entry is None:
             return LEFT

@@ -39,6 +39,7 @@ class Lessons:
             amplification=manners.amplification,
             cookies=manners.cookies,
             split=responder.steering.is_split,
+            signed=responder.signing.is_needed,
         )
         self.lane = Lane(tree, terms)
         self._responder = responder
@@ -57,6 +58,8 @@ class Lessons:
             return
         plain = replace(query, edns=None, question=replace(question, name=question.key))
         key = question.key + PAIR.pack(question.type, question.cls)
+        if self._responder.signing.is_needed and query.edns is not None and query.edns.do:
+            key += b"\x01"
         if decision.client is None:
             self.lane.learn(key, _ready(plain, decision, 0))
         elif self._tree is not None:
@@ -69,7 +72,8 @@ class Lessons:
         assert decision.client is not None
         client, question = decision.client, query.question
         apex = next(name for name in parents(question.key) if name in self._responder.areas)
-        shares = is_host and apex != b"\0" and all(record.owner == question.key for record in decision.answer)
+        shares = is_host and apex != b"\0" and len(key) == len(question.key) + PAIR.size  # no signature
+        shares = shares and all(record.owner == question.key for record in decision.answer)
         about = (apex, question.type) if shares else (key, 0)
         family = self._families.setdefault(about, len(self._families))
         subnet = query.edns.subnet if query.edns is not None else None

@@ -52,8 +52,14 @@ class Type(IntEnum):
     SRV = 33
     OPT = 41
     DS = 43
+    RRSIG = 46
+    NSEC = 47
+    DNSKEY = 48
+    CDS = 59
+    CDNSKEY = 60
     SVCB = 64
     HTTPS = 65
+    NXNAME = 128  # only in a denial: there is no such name (RFC 9824 §3.3)
     IXFR = 251
     AXFR = 252
     ANY = 255

@@ -145,7 +145,7 @@ def _soa(zone: Zone, apex: bytes) -> tuple[Record, Record]:
 
 
 def _own_records(zone: Zone, apex: bytes, soa: Record) -> Iterable[Record]:
-    """SOA, NS and name servers' addresses, then what the zone has beside them."""
+    """SOA, NS, name servers' addresses and keys, then what the zone has beside them."""
     yield soa
     for server in zone.servers:
         yield Record(apex, Type.NS, zone.stable_ttl, wire_name(server.name))
@@ -153,6 +153,11 @@ def _own_records(zone: Zone, apex: bytes, soa: Record) -> Iterable[Record]:
             name = wire_name(server.name)
             if is_within(name, apex):
                 yield address_record(name, address, zone.stable_ttl)
+    for key in zone.keys:
+        yield Record(apex, Type.DNSKEY, zone.stable_ttl, key.dnskey)
+        if key.announced:
+            yield Record(apex, Type.CDS, zone.stable_ttl, key.ds(apex))
+            yield Record(apex, Type.CDNSKEY, zone.stable_ttl, key.dnskey)
     yield from zone.records
 
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from geo.dns.zone import BadName, NameServer, Zone, is_within, wire_name
 from geo.fleet import Fleet, Node, Place
@@ -92,6 +100,19 @@ class ZoneSettings(_Settings):
     file: str = Field(default="", description="Its file; without one it has sites' hosts only.")
 
 
+class KeySettings(_Settings):
+    """A key that signs a zone (DNSSEC). All keys of a zone are published and sign the set of its keys."""
+
+    zone: Domain = Field(description="The zone.")
+    key: SecretReference = Field(
+        description="The private key, ECDSA P-256 in PEM, as file:PATH or env:NAME; `tepi zone key` makes it."
+    )
+    signs: bool = Field(default=True, description="Whether it signs the zone's other records.")
+    announced: bool = Field(
+        default=True, description="Whether the parent zone is told to point at it (CDS, CDNSKEY: RFC 7344)."
+    )
+
+
 class ControlSettings(_Settings):
     """The control plane that this name server joins."""
 
@@ -157,6 +178,7 @@ class DnsSettings(_Settings):
         description="The zone's name servers, the primary first; default ns1.ZONE at the `listen` addresses.",
     )
     soa: SoaSettings = Field(default=SoaSettings(), description="The zone's start of authority.")
+    keys: list[KeySettings] = Field(default=[], description="The keys of signed zones; default unsigned.")
     ttl: Seconds = Field(default=20, description="Seconds that an answer with nodes may be kept.")
     answers: int = Field(default=1, ge=1, le=8, description="Most nodes of one place in one answer.")
     alpn: list[Alpn] = Field(
@@ -246,6 +268,22 @@ class DnsSettings(_Settings):
         if len(set(names)) != len(names):
             raise ValueError("each zone once")
         return zones
+
+    @field_validator("keys")
+    @classmethod
+    def _keys_do_their_work(cls, keys: list[KeySettings]) -> list[KeySettings]:
+        for zone in {key.zone for key in keys}:
+            its = [key for key in keys if key.zone == zone]
+            if not any(key.signs for key in its) or not any(key.announced for key in its):
+                raise ValueError(f"of the keys of {zone} one that signs and one that is announced")
+        return keys
+
+    @model_validator(mode="after")
+    def _keys_have_zones(self) -> Self:
+        for key in self.keys:
+            if key.zone not in self.files():
+                raise ValueError(f"keys of {', '.join(self.files())}, not of {key.zone}")
+        return self
 
     def files(self) -> dict[str, str]:
         """Each zone's file, "" for none, the first zone first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from geo.dns.keys import Key
 from geo.dns.message import Record
 
 LONGEST_NAME = 255  # RFC 1035 §2.3.4, in wire form
@@ -32,7 +33,7 @@ class Zone:
     `ttl` is that of answers with nodes, `negative_ttl` that of "no such name" and "no such data"
     (RFC 2308 §4), `stable_ttl` that of NS, SOA and name servers' addresses. `answers` is the most
     nodes of one place in one answer, `alpn` what HTTPS records of hosts say that nodes speak (none: no such
-    records), `records` what the zone has beside SOA, NS and hosts.
+    records), `records` what the zone has beside SOA, NS and hosts, `keys` what signs it (none: unsigned).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Zone:
     answers: int = 1
     alpn: tuple[str, ...] = ()
     records: tuple[Record, ...] = ()
+    keys: tuple[Key, ...] = ()
 
 
 def wire_name(text: str) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 
 from geo.dns.answer import Manners, Responder
 from geo.dns.cookies import Cookies
+from geo.dns.keys import make_key
 from geo.dns.lessons import Lessons, tree_of
 from geo.fleet import Fleet
 from geo.lookup import open_database
@@ -45,12 +47,14 @@ def responders(tmp_path: Path) -> list[Responder]:
         "8.0.0.0/7": {"country_code": "US"},
     }
     small = open_database(write_database(tmp_path / "small.mmdb", rows))
-    zones = (zone_of(FILE, ZONE), CHILD)
+    key = make_key()[0]
+    signed = (zone_of(FILE, replace(ZONE, keys=(key,))), replace(CHILD, keys=(key,)))
     made = []
     for number, manners in enumerate(SETTINGS):
-        for lookup in (open_database(), small):
+        plain = (zone_of(FILE, ZONE), CHILD)
+        for lookup, zones in ((open_database(), plain), (open_database(), signed), (small, signed)):
             fleet = (Fleet((JAKARTA, FRANKFURT, VIRGINIA)), Fleet(TWO), Fleet((JAKARTA,)))[number]
-            made.append(Responder(zones, HOSTS, fleet, lookup, manners=manners, flattened=FLATTENED))
+            made.append(Responder(zones, HOSTS, fleet, lookup, manners=manners, flattened=FLATTENED, at=NOW))
     return made
 
 
