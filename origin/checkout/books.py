@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from origin.checkout.progress import Step
 from origin.checkout.records import Payment, Session
@@ -74,24 +74,40 @@ def refund_postings(session: Session, payment: Payment, step: Step) -> list[Post
     )
 
 
-async def book(host: Host, connection: Statements, step: Step) -> None:
-    """Books what moved, where there is a ledger. Raises Unbookable."""
-    if not step.captured and not step.refunded:
-        return
+def ledger_of(host: Host) -> Ledger | None:
+    """The ledger, where there is one."""
     try:
         ledger: Ledger = host.use("ledger")
     except LookupError:
-        return
+        return None
+    return ledger
+
+
+def takes_reservation(step: Step) -> bool:
+    """Whether exactly what was reserved was taken; what differs is booked anew and the reservation voided."""
+    whole = step.captured == step.payment.captured == step.payment.amount
+    return step.released and whole and not step.surplus
+
+
+async def book(ledger: Ledger, connection: Statements, step: Step) -> None:
+    """Books what moved and what was set aside. Raises Unbookable."""
     session, payment = step.session, step.payment
     reference = payment.reference or payment.id
-    if step.captured:
-        await ledger.post(
-            connection,
-            f"payment:{payment.id}:{payment.captured}",
-            payment_postings(session, payment, step),
-            f"{payment.method} {reference}",
-            About("payment", session.id, payment.provider, payment.method, reference),
+    reservation = f"authorization:{payment.id}:{payment.reserved}"
+    paid = About("payment", session.id, payment.provider, payment.method, reference)
+    memo = f"{payment.method} {reference}"
+    if step.reserved:
+        expected = replace(step, captured=payment.amount)
+        await ledger.reserve(
+            connection, reservation, payment_postings(session, payment, expected), memo, paid
         )
+    if takes_reservation(step):
+        await ledger.post_pending(connection, reservation)
+    elif step.released:
+        await ledger.void_pending(connection, reservation)
+    if step.captured and not takes_reservation(step):
+        id = f"payment:{payment.id}:{payment.captured}"
+        await ledger.post(connection, id, payment_postings(session, payment, step), memo, paid)
     if step.refunded:
         await ledger.post(
             connection,

@@ -15,11 +15,11 @@ from sqlalchemy.exc import IntegrityError
 from origin.checkout.accounts import Accounts
 from origin.checkout.answered import in_flight
 from origin.checkout.assessing import Blocked, assessed, held_for
-from origin.checkout.books import book
+from origin.checkout.books import book, ledger_of
 from origin.checkout.browser import Browser
 from origin.checkout.order import PaymentRequest
 from origin.checkout.problems import Problem, wrong
-from origin.checkout.progress import step
+from origin.checkout.progress import step, with_reservation
 from origin.checkout.providers.contract import Charge, Declined, Order, Unanswered, Unavailable
 from origin.checkout.records import Payment, Session, payment_of, session_of, shown
 from origin.checkout.routing import Wish
@@ -256,13 +256,17 @@ class Payments:
         )
         given_back = int((await connection.execute(done)).scalar_one())
         made = step(session, payment, charge, self._host.now(), given_back)
+        ledger = ledger_of(self._host)
+        if ledger is not None:
+            made = with_reservation(payment, made)
         if made.payment != payment:
             await connection.execute(
                 update(payments).where(payments.c.id == id).values(**_values(made.payment))
             )
         if made.session != session:
             await self._sessions.write(connection, made.session)
-        await book(self._host, connection, made)
+        if ledger is not None:
+            await book(ledger, connection, made)
         for event in made.events:
             await self._sessions.tell(
                 connection, event, made.session, {"provider": payment.provider, "method": payment.method}

@@ -31,6 +31,7 @@ class Step:
     """The values after the news, what to tell, and how much money moved with it (minor units).
 
     A `surplus` was paid beside a payment that had paid the session already: it must go back.
+    `reserved` money was set aside by the news, `released` money that had been is so no longer.
     """
 
     session: Session
@@ -39,6 +40,8 @@ class Step:
     captured: int = 0
     refunded: int = 0
     surplus: bool = False
+    reserved: bool = False
+    released: bool = False
 
 
 class NotThisPayment(ValueError):
@@ -67,6 +70,18 @@ def step(session: Session, payment: Payment, charge: Charge, now: float, given_b
     state = after(session.state, OF_SESSION[later.state])
     changed = session if state == session.state else replace(session, state=state, changed_at=now)
     return _told(session, changed, later, 0, 0)
+
+
+def with_reservation(before: Payment, made: Step) -> Step:
+    """`made` as the books need it, which keep an authorized payment as pending until it is taken or let go.
+
+    Each time that a payment is authorized is a reservation of its own: `Payment.reserved` counts them.
+    """
+    was, is_now = before.state == "authorized", made.payment.state == "authorized"
+    if is_now and not was and made.payment.amount:
+        payment = replace(made.payment, reserved=before.reserved + 1)
+        return replace(made, payment=payment, reserved=True)
+    return replace(made, released=was and not is_now and before.reserved > 0)
 
 
 def _payment_after(payment: Payment, charge: Charge, now: float, given_back: int) -> Payment:

@@ -70,6 +70,7 @@ class Payment:
     changed_at: float
     next_at: float
     tries: int
+    reserved: int = 0  # how often it was authorized, as the books count it
 
 
 def session_of(row: Any) -> Session:

@@ -60,6 +60,7 @@ payments = Table(
     Column("changed_at", Float, nullable=False),
     Column("next_at", Float, nullable=False),  # when the provider is asked again
     Column("tries", Integer, nullable=False, default=0),
+    Column("reserved", Integer, nullable=False, default=0),  # how often it was authorized, by the books
 )
 
 refunds = Table(

@@ -232,6 +232,24 @@ async def test_money_is_authorized_first_and_taken_by_command(tmp_path: Path) ->
         assert (got.status, got.json["state"]) == (200, "cancelled")
 
 
+async def test_what_is_authorized_is_pending_in_the_books_until_it_is_taken_or_let_go(tmp_path: Path) -> None:
+    async with market(tmp_path, capture="later") as shop:
+        till = shop.till
+        whole, part, none = [await shop.buy() for _ in range(3)]
+        for id in (whole, part, none):
+            await shop.becomes(id, "authorized")
+        assert (await till.reserved("sandbox"), await till.booked("sandbox")) == (3 * TOTAL, 0)
+        await shop.desk("POST", f"/orders/{whole}/capture", {})
+        assert (await till.reserved("sandbox"), await till.booked("sandbox")) == (2 * TOTAL, TOTAL)
+        await shop.desk("POST", f"/orders/{part}/capture", {"amount": TOTAL - 500})
+        assert (await till.reserved("sandbox"), await till.booked("sandbox")) == (TOTAL, 2 * TOTAL - 500)
+        await till.post(f"/sessions/{none}/cancel", {})
+        assert (await till.reserved("sandbox"), await till.booked("sandbox")) == (0, 2 * TOTAL - 500)
+        status, said = await shop.desk("POST", f"/orders/{whole}/refunds", {})
+        assert (status, said["state"]) == (200, "refunded")
+        await agrees(shop, whole, part, none)
+
+
 async def test_cash_is_paid_when_who_brings_the_goods_says_so(tmp_path: Path) -> None:
     async with market(tmp_path, providers={"cash": {}}) as shop:
         session = await shop.till.open()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from origin.checkout.books import Shares, payment_postings, refund_postings, shares_of
-from origin.checkout.progress import NotThisPayment, step
+from origin.checkout.books import Shares, payment_postings, refund_postings, shares_of, takes_reservation
+from origin.checkout.progress import NotThisPayment, step, with_reservation
 from origin.checkout.providers.contract import Charge
 from origin.checkout.records import Payment, Session
 from origin.checkout.states import SIGNALS
@@ -97,6 +97,30 @@ def test_every_transfer_balances_and_a_whole_refund_takes_all_taxes_back(news: l
     assert balance.get(Chart.clearing("sandbox"), 0) == paying.captured - paying.refunded
     if paying.captured == paying.refunded == TOTAL:
         assert balance.get(Chart.TAXES, 0) == 0
+
+
+@given(st.lists(charges, max_size=12))
+def test_money_is_reserved_exactly_while_a_payment_is_authorized_and_booked_once(news: list[Charge]) -> None:
+    order, paying = session(), payment()
+    open_reservations: set[int] = set()
+    booked = 0
+    for one in news:
+        made = with_reservation(paying, step(order, paying, one, 5.0))
+        order, paying = made.session, made.payment
+        if made.reserved:
+            assert paying.reserved not in open_reservations
+            open_reservations.add(paying.reserved)
+        if made.released:
+            open_reservations.remove(paying.reserved)
+        booked += paying.amount if takes_reservation(made) else made.captured
+        assert len(open_reservations) == (paying.state == "authorized")
+        assert booked == paying.captured
+
+
+def test_a_payment_authorized_before_reservations_were_kept_releases_none() -> None:
+    old = payment(state="authorized")
+    made = with_reservation(old, step(session(state="authorized"), old, charge("paid", TOTAL), 5.0))
+    assert (made.released, made.captured, takes_reservation(made)) == (False, TOTAL, False)
 
 
 def test_included_taxes_are_taken_out_of_goods_and_shipping() -> None:

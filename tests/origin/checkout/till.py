@@ -93,6 +93,13 @@ class Till:
         balances = await plugin.book.balance(Chart.clearing(provider))
         return balances["IDR"].booked.minor if balances else 0
 
+    async def reserved(self, provider: str) -> int:
+        """What the ledger says that `provider` has authorized and not taken yet, in sen."""
+        plugin = self.origin.plugins["ledger"]
+        assert isinstance(plugin, LedgerPlugin)
+        balances = await plugin.book.balance(Chart.clearing(provider))
+        return balances["IDR"].pending_debits - balances["IDR"].pending_credits if balances else 0
+
     async def emitted(self) -> list[str]:
         async with self.origin.database.read() as connection:
             asked = select(outbox.c.name).where(outbox.c.kind == "event").order_by(outbox.c.number)
