@@ -13,8 +13,9 @@ from typing import Any
 
 import aiohttp
 
-from control.up.plan import EDGES, Plan
+from control.up.plan import CART_KEY, EDGES, Plan
 from control.up.ports import LOOPBACK
+from origin.checkout.carts import Keys
 
 POLL = 0.05
 
@@ -55,6 +56,7 @@ class Introduction:
             (self._plan.hook_secret, "whsec_"),
             (self._plan.sandbox_secret, "whsec_"),
             (self._plan.sandbox_key, ""),
+            (self._plan.cart_secret, ""),
         ):
             if not path.exists():
                 write_private(path, prefix + base64.b64encode(secrets.token_bytes(32)).decode())
@@ -88,7 +90,8 @@ class Introduction:
             await asyncio.sleep(POLL)
 
     async def _put_site(self, headers: dict[str, str]) -> None:
-        document = self._plan.site()
+        keys = Keys.made_of(self._plan.cart_secret.read_bytes(), CART_KEY)
+        document = self._plan.site(keys.written())
         path = f"/api/v1/sites/{document['name']}"
         status, stored = await self._call("GET", path, headers, None)
         if status == 404:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from geo.fleet import Place
 
 SITE = "shop.localhost"
 ZONE = "localhost"
+CART_KEY = 1  # the number of the key that signs carts: the checkout's default
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,8 @@ class Plan:
         """The demo shop itself, behind the edge."""
         return f"http://{LOOPBACK}:{self.ports.origin}"
 
-    def site(self) -> dict[str, object]:
-        """The demo shop's site document."""
+    def site(self, cart_keys: Sequence[str] = ()) -> dict[str, object]:
+        """The demo shop's site document; nodes tell carts by `cart_keys`."""
         return {
             "name": "shop",
             "hosts": [SITE],
@@ -89,6 +90,7 @@ class Plan:
             "commerce": {
                 "prefix": "/commerce",
                 "url": f"https://{LOOPBACK}:{self.ports.origin_mutual}",
+                "cart_keys": list(cart_keys),
             },
         }
 
@@ -128,6 +130,7 @@ class Plan:
             control=self._join("origin"),
             purges={"url": self.control_url, "token": f"file:{self.service_token}"},
             **{
+                "plugins.checkout": {"cart_secret": f"file:{self.cart_secret}"},
                 "plugins.checkout.providers.sandbox": {
                     "url": f"http://{LOOPBACK}:{self.ports.sandbox}",
                     "key": f"file:{self.sandbox_key}",
@@ -193,6 +196,11 @@ class Plan:
     def pages_secret(self) -> Path:
         """What control signs its users' names with for the origin, made at the first start."""
         return self.directory / "pages-secret"
+
+    @property
+    def cart_secret(self) -> Path:
+        """What the keys of carts are made of, made at the first start."""
+        return self.directory / "origin" / "cart-secret"
 
     @property
     def sandbox_key(self) -> Path:

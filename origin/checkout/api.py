@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 
 from edge.http.carts import FIELD
 from origin.checkout.accounts import Accounts
 from origin.checkout.browser import Browser, device_of
-from origin.checkout.carts import Carts, in_full
+from origin.checkout.carts import Carts, in_full, redeemed
 from origin.checkout.order import (
     CartRequest,
     PaymentRequest,
@@ -53,8 +52,8 @@ class Api:
             return await self._sessions.open(asked, call.visitor.site, key, fingerprint)
         said, fingerprint = parsed(RedeemRequest, body)
         cart = self._carts.read(", ".join(tokens), call.visitor.site)
-        fingerprint = hashlib.sha256(f"{fingerprint} {cart.id}".encode()).hexdigest()
-        return await self._sessions.open(in_full(said, cart), cart.site, key, fingerprint, cart)
+        asked, fingerprint = in_full(said, cart), redeemed(fingerprint, cart)
+        return await self._sessions.open(asked, cart.site, key, fingerprint, cart)
 
     async def _cart(self, call: Call) -> Answer:
         key = idempotency_key(call.request.headers.get("Idempotency-Key"))

@@ -53,11 +53,15 @@ class Keys:
     def of(cls, settings: CheckoutSettings, host: Host) -> Self:
         """The keys by the settings. ValueError: the secret can't be had, or is too short."""
         secret = host.secret if settings.cart_secret is None else host.reveal(settings.cart_secret).encode()
+        return cls.made_of(secret, settings.cart_key)
+
+    @classmethod
+    def made_of(cls, secret: bytes, now: int) -> Self:
+        """The keys around number `now`. ValueError: the secret is too short."""
         if len(secret) < SHORTEST_SECRET:
             raise ValueError(
                 f"cart_secret: got {len(secret)} bytes, expected {SHORTEST_SECRET} or more of chance"
             )
-        now = settings.cart_key
         private = {number: _private(secret, number) for number in (now - 1, now, now + 1) if number}
         public = {number: key.public_key().public_bytes_raw() for number, key in private.items()}
         named = {number: (key_id(raw), raw) for number, raw in public.items()}
@@ -67,6 +71,10 @@ class Keys:
             dict(one for number, one in named.items() if number <= now),
             dict(named.values()),
         )
+
+    def written(self) -> list[str]:
+        """Those that are published, as a site's document has them."""
+        return [f"{id}:{encoded(raw)}" for id, raw in self.published.items()]
 
 
 class Carts:
@@ -143,7 +151,7 @@ class Carts:
                 {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": encoded(raw)}
                 for id, raw in self._keys.published.items()
             ],
-            "cart_keys": [f"{id}:{encoded(raw)}" for id, raw in self._keys.published.items()],
+            "cart_keys": self._keys.written(),
             "current": self._keys.id,
         }
 
@@ -152,6 +160,11 @@ def in_full(said: RedeemRequest, cart: Cart) -> SessionRequest:
     """What is asked for with the token of `cart`."""
     lines = [WantedLine(sku=one.sku, quantity=one.quantity, price=one.price) for one in cart.lines]
     return SessionRequest(lines=lines, currency=cart.currency, **dict(said))
+
+
+def redeemed(fingerprint: str, cart: Cart) -> str:
+    """The fingerprint of a request that comes with the token of `cart`."""
+    return hashlib.sha256(f"{fingerprint} {cart.id}".encode()).hexdigest()
 
 
 def key_id(public: bytes) -> str:

@@ -92,7 +92,7 @@ class Checkout(PluginDefaults):
         self._api = Api(host, self.sessions, carts, self.payments, self.accounts)
         self._reviews = Reviews(host, self.sessions, self._shelf, self._api, self.refunds)
         pages = Pages(host.prefix, self.accounts.pages(), settings.shipping, self._seal)
-        self._visit = Visit(host, self.sessions, self.payments, self.accounts, pages)
+        self._visit = Visit(host, self.sessions, carts, self.payments, self.accounts, pages)
         self.begin = f"{host.prefix}/checkout/begin"
         host.offer("checkout", self)
         orders = Orders(host, self.sessions)

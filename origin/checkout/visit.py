@@ -6,15 +6,17 @@ import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
+from edge.http.carts import Cart
 from origin.checkout.accounts import Accounts
 from origin.checkout.api import address_of
 from origin.checkout.browser import Browser, device_cookie, device_of, page_viewed
-from origin.checkout.order import ContactRequest, PaymentRequest, SessionRequest, parsed
+from origin.checkout.carts import Carts, in_full, redeemed
+from origin.checkout.order import ContactRequest, PaymentRequest, RedeemRequest, SessionRequest, parsed
 from origin.checkout.pages import LANGUAGES, OPTIONAL, Pages
 from origin.checkout.payments import Payments
 from origin.checkout.problems import Problem
@@ -30,9 +32,12 @@ ASK_AFTER = 2.0  # seconds: a visitor who looks again sooner is told what is kno
 class Visit:
     """Routes that take forms and give pages."""
 
-    def __init__(self, host: Host, kept: Sessions, paid: Payments, accounts: Accounts, pages: Pages) -> None:
+    def __init__(
+        self, host: Host, kept: Sessions, carts: Carts, paid: Payments, accounts: Accounts, pages: Pages
+    ) -> None:
         self._host = host
         self._sessions = kept
+        self._carts = carts
         self._payments = paid
         self._accounts = accounts
         self._pages = pages
@@ -49,7 +54,8 @@ class Visit:
         return self._pages.file(call.match["name"]) or Answer("no such file\n", status=404)
 
     async def _begin(self, call: Call) -> Answer:
-        """A basket's form: `line` is SKU, quantity and the price that was shown, apart by colons."""
+        """A basket's form: `cart` is a cart's token; without one, `line` is SKU, quantity and the price that
+        was shown, apart by colons."""
         pairs = parse_qsl((await call.request.read()).decode("utf-8", "replace"))
         form = dict(pairs)
         language = _language(form.get("language"))
@@ -57,20 +63,28 @@ class Visit:
         if not from_our_pages(call):
             return self._pages.message(language, "refused", "refused_text", back, 403)
         try:
-            document = {
-                "lines": [_line(value) for name, value in pairs if name == "line"],
-                "currency": form.get("currency", ""),
-                "language": language,
-                **({"return_path": form["return_path"]} if "return_path" in form else {}),
-            }
-            asked, fingerprint = parsed(SessionRequest, json.dumps(document).encode())
-            key = form.get("attempt") or fingerprint
-            opened = await self._sessions.open(asked, call.visitor.site, f"page {key}"[:255], fingerprint)
+            asked, fingerprint, cart = self._asked(call, pairs, language)
+            key = f"page {form.get('attempt') or fingerprint}"[:255]
+            opened = await self._sessions.open(asked, call.visitor.site, key, fingerprint, cart)
         except Problem as problem:
             return self._pages.problem(language, problem, back)
         body = opened.body
         assert isinstance(body, Mapping)
         return _go(str(body["page"]))
+
+    def _asked(
+        self, call: Call, pairs: Sequence[tuple[str, str]], language: str
+    ) -> tuple[SessionRequest, str, Cart | None]:
+        """The session that a basket's form is for: by a cart's token, or by its lines. Raises Problem."""
+        form = dict(pairs)
+        about = {name: form[name] for name in ("return_path",) if name in form} | {"language": language}
+        if "cart" in form:
+            said, fingerprint = parsed(RedeemRequest, json.dumps(about).encode())
+            cart = self._carts.read(form["cart"], call.visitor.site)
+            return in_full(said, cart), redeemed(fingerprint, cart), cart
+        lines = [_line(value) for name, value in pairs if name == "line"]
+        document = {"lines": lines, "currency": form.get("currency", ""), **about}
+        return *parsed(SessionRequest, json.dumps(document).encode()), None
 
     async def _show(self, call: Call) -> Answer:
         found = await self._find(call)

@@ -118,3 +118,22 @@ async def test_an_origin_that_is_killed_while_somebody_pays_loses_nothing(fleet:
     await becomes(fleet, id, "paid")
     await asyncio.sleep(0)
     assert totals(fleet.directory) == (2 * TOTAL, 2 * TOTAL, 2 * TOTAL)
+
+
+async def test_nodes_know_the_shops_carts_and_refuse_forged_ones_by_themselves(fleet: Fleet) -> None:
+    at = f"{fleet.edge('jakarta')['http']}/commerce/checkout"
+    site = {"Host": fleet.ready["site"]}
+    async with aiohttp.ClientSession() as client:
+        wish = {"lines": [{"sku": "KOP-GAYO-250", "quantity": 1}], "currency": "IDR"}
+        fields = {**site, "Idempotency-Key": "cart-of-a-test"}
+        async with client.post(f"{at}/carts", json=wish, headers=fields) as response:
+            assert response.status == 201, await response.text()
+            token = (await response.json())["token"]
+        head, payload, signature = token.split(".")
+        forged = f"{head}.{payload}.{'A' * len(signature)}"
+        for name, sent, status in (("forged", forged, 403), ("true", token, 201)):
+            fields = {**site, "Idempotency-Key": name, "Cart-Token": sent}
+            async with client.post(f"{at}/sessions", json={}, headers=fields) as response:
+                assert response.status == status, await response.text()
+                refused = "cart-signature" in response.headers.get("Cache-Status", "")
+                assert refused == (status == 403), "the node says no by itself"

@@ -217,3 +217,20 @@ async def test_every_state_is_small_and_for_everybody(language: str, tmp_path: P
             files = {url.split("/", 3)[3] for url in asked if "/static/" in url}
             weights = [len((await shop.till.ask("GET", f"/{path}")).text.encode()) for path in files]
             assert len(await page.body()) + sum(weights) < LARGEST, id
+
+
+async def test_a_baskets_form_with_a_carts_token_is_paid_at_its_prices_once(tmp_path: Path) -> None:
+    async with market(tmp_path) as shop:
+        lines = [{"sku": COFFEE, "quantity": 2}]
+        cart = (await shop.till.post("/carts", {"lines": lines, "currency": "IDR"})).json
+        basket = {"cart": cart["token"], "language": "en", "back": "/en/basket", "attempt": "a"}
+        for forged in (cart["token"][:-2], "x.y.z", cart["token"].replace(".", "", 1)):
+            page = await form(shop, "/begin", {**basket, "cart": forged})
+            assert (page.status, 'href="/en/basket"' in page.text) in ((403, True), (422, True))
+            html5lib.HTMLParser(strict=True).parse(page.text)
+        places = {(await form(shop, "/begin", basket)).fields["Location"] for _ in range(2)}
+        (place,) = places
+        session = await shop.till.session(place.rsplit("/", 1)[1])
+        assert session["total"] == 2 * PRICE
+        again = await form(shop, "/begin", {**basket, "attempt": "b"})
+        assert (again.status, 'href="/en/basket"' in again.text) == (409, True)
