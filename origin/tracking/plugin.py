@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from origin.contract import Answer, Call, Host, Page, Plugin, PluginDefaults, Task
+from origin.contract import (
+    GET,
+    Answer,
+    CachePolicy,
+    Call,
+    Host,
+    Page,
+    Plugin,
+    PluginDefaults,
+    Route,
+    Task,
+    Webhook,
+)
 from origin.tracking.commands import stock
 from origin.tracking.inventory.sheet import CODE, SKU, Place, Wrong, read_sheet
 from origin.tracking.inventory.store import Inventory, Refusal
+from origin.tracking.parcels.scans import WORDS, described
+from origin.tracking.parcels.store import Parcels, tag_of
 
 HERE = Path(__file__).parent
 PERMISSION = "tracking.stock"
@@ -21,6 +36,7 @@ EXPIRE_EVERY = 5.0
 SETTLE_EVERY = 0.5
 MOST_HISTORY = 500
 MOST_WRONG = 1_000
+FRESH = 300  # seconds that the edge keeps a parcel: a scan purges it at once
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -63,29 +79,48 @@ class _Delivery(BaseModel):
     reference: str = Field("", max_length=120)
 
 
+class _Parcel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    carrier: Literal["easypost", "aftership", "shippo"]
+    code: str = Field(pattern=r"^[A-Za-z0-9-]{4,120}$")
+
+
 @dataclass(slots=True)
 class Tracking(PluginDefaults):
-    """Stock by location that never oversells, and pages that say what is true of it."""
+    """Stock by location that never oversells, and parcels that are shown as they are."""
 
     name: ClassVar[str] = "tracking"
     settings: ClassVar[type[BaseModel]] = TrackingSettings
     inventory: Inventory = field(init=False)
+    parcels: Parcels = field(init=False)
 
     async def start(self, host: Host) -> None:
         """Offers stock to other plugins, where the operator wants that."""
         settings = host.settings
         assert isinstance(settings, TrackingSettings)
         self.inventory = Inventory(host, settings.quiet_seconds, settings.low)
+        self.parcels = Parcels(host)
         if settings.sells:
             host.offer("stock", self.inventory)
 
     def migrations(self) -> Path:
-        """Locations, levels, movements and holds."""
+        """Locations, levels, movements, holds and parcels."""
         return HERE / "migrations"
 
     def emits(self) -> Iterable[str]:
-        """That pages say something else of a SKU's stock."""
+        """That pages say something else of a SKU's stock, and that a parcel has another status."""
         yield "stock.crossed"
+        yield "parcel.moved"
+
+    def routes(self) -> Iterable[Route]:
+        """A parcel, by its number that nobody can guess."""
+        yield GET("/tracking/{number}", self._show)
+
+    def webhooks(self) -> Iterable[Webhook]:
+        """What carriers say of parcels."""
+        for carrier in WORDS:
+            yield Webhook(carrier, partial(self.parcels.take, carrier))
 
     def tasks(self) -> Iterable[Task]:
         """Holds end in time, and news that had to wait go out."""
@@ -110,6 +145,24 @@ class Tracking(PluginDefaults):
         yield Page("/count", titles, self._count, PERMISSION, method="POST")
         yield Page("/receive", titles, self._receive, PERMISSION, method="POST")
         yield Page("/pick/{hold}", titles, self._pick, PERMISSION, method="POST")
+        yield Page("/parcels", {"en": "Parcels", "id": "Paket"}, self._expect, PERMISSION, method="POST")
+
+    async def _show(self, call: Call) -> Answer:
+        number = call.match["number"]
+        found = await self.parcels.parcel(number) if len(number) == 32 else None
+        if found is None:
+            return Answer(
+                {"detail": "number: no such parcel"}, status=404, content_type="application/problem+json"
+            )
+        document = described(number, *found)
+        policy = CachePolicy(FRESH, tags=(tag_of(number),))
+        return Answer(document, policy, content_type="application/ld+json")
+
+    async def _expect(self, call: Call) -> Answer:
+        asked = await _read(call, _Parcel)
+        if isinstance(asked, Answer):
+            return asked
+        return Answer({"number": await self.parcels.expect(asked.carrier, asked.code)})
 
     async def _stock(self, _call: Call) -> Answer:
         return Answer({"stock": await self.inventory.stock()})

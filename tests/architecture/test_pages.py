@@ -45,7 +45,7 @@ TASKS = (
     "dns-and-geoip", "dns-zones", "limits-and-access", "logs-and-metrics", "esi", "large-files",
     "shared-pages", "tls", "running-control", "people", "settings", "dependencies",
     "webhooks", "checkout", "ledger", "risk", "p2p-relay", "p2p-moderation", "peer-to-peer",
-    "tiers", "shared-store", "inventory",
+    "tiers", "shared-store", "inventory", "tracking",
 )  # fmt: skip
 
 
