@@ -29,6 +29,7 @@ from control.samples import Samples
 from control.settings import ControlSettings
 from control.sites import Sites
 from control.stream import Stream
+from control.versions import Versions
 from edge.document.problems import Problem, Refused
 from edge.identity import write_private
 from edge.journal import Signer
@@ -58,6 +59,7 @@ class Plane:
     people: People
     journal: Journal
     sites: Sites
+    versions: Versions
     membership: Membership
     purges: Purges
     samples: Samples
@@ -162,6 +164,7 @@ async def _build_on(database: Database, settings: ControlSettings, clocks: Clock
         people=People(database, auth, audit, clocks.wall),
         journal=journal,
         sites=sites,
+        versions=Versions(database),
         membership=membership,
         purges=purges,
         samples=Samples(database),

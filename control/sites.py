@@ -14,6 +14,7 @@ from control.authority import Authority, utc
 from control.db.database import Database, Statements
 from control.db.tables import certificates, nodes, sites
 from control.journal import Journal
+from control.versions import keep
 from edge.config import Site
 from edge.document.packs import embedded
 from edge.document.problems import Problem, Refused, problems_of
@@ -81,6 +82,13 @@ class Sites:
         self._journal.tell()
         return document
 
+    async def restore(self, name: str, document: dict[str, Any]) -> dict[str, Any]:
+        """`document` of an earlier version once more, whether the site is still there. Raises Refused."""
+        try:
+            return await self.replace(name, document)
+        except Missing:
+            return await self.add(document)
+
     async def remove(self, name: str) -> None:
         """Forgets the site called `name`. Raises Missing."""
         async with self._database.write() as connection:
@@ -125,6 +133,7 @@ class Sites:
             await connection.execute(insert(sites).values(name=site.name, **values))
         else:
             await connection.execute(update(sites).where(sites.c.name == site.name).values(**values))
+        await keep(connection, site.name, document, self._clock())
         await self._journal.append(connection, "site.put", document)
         await self._certify(connection, site)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from control.cli.options import control_options, need_control
+from control.cli.versions import changes, history, restore
 from control.client import call
 from edge.document.files import read_toml
 from edge.document.packs import Pack, bundled, embedded, read, source
@@ -23,7 +24,11 @@ from edge.document.problems import Refused
 
 @click.group("site")
 def command() -> None:
-    """Adds, lists, shows, updates, closes and removes sites."""
+    """Adds, lists, shows, updates, closes and removes sites, and takes changes back."""
+
+
+for verb in (history, changes, restore):
+    command.add_command(verb)
 
 
 @command.command("add")

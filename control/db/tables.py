@@ -77,6 +77,16 @@ sites = Table(
     Column("changed_at", Float, nullable=False),
 )
 
+site_versions = Table(
+    "site_versions",
+    metadata,
+    Column("site", String(63), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("document", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("by", String(63), nullable=False),
+)
+
 nodes = Table(
     "nodes",
     metadata,

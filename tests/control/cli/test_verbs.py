@@ -373,3 +373,19 @@ async def test_tokens_of_the_operators_own_hold_from_the_first_start_on(
     monkeypatch.delenv("OWN_ADMIN")
     async with controlling(tmp_path / "own", first_tokens=own) as later:  # not read again
         assert (await tepi(later, "node", "list")).exit_code == 0
+
+
+async def test_a_sites_history_is_listed_compared_and_taken_back(control: Control, tmp_path: Path) -> None:
+    await tepi(control, "site", "add", shop(tmp_path))
+    await tepi(control, "site", "close", "shop")
+    listed = await tepi(control, "site", "history", "shop")
+    assert [line.split()[0] for line in listed.stdout.splitlines()[1:]] == ["2", "1"]
+    compared = await tepi(control, "site", "changes", "shop")
+    assert compared.stdout.splitlines() == ["maintenance", '  + {"enabled": true}']
+    same = await tepi(control, "site", "changes", "shop", "--from", "1", "--to", "1")
+    assert same.stdout == "versions 1 and 1 are the same\n"
+    assert (await tepi(control, "site", "restore", "shop", "1")).exit_code == 0
+    assert "maintenance" not in (await tepi(control, "site", "show", "shop")).stdout
+    missing = await tepi(control, "site", "restore", "shop", "99")
+    assert missing.exit_code == 1
+    assert "there is no version 99 of shop" in missing.output
