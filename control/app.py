@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
 from control import dashboard
-from control.api import hooks, insight, nodes, people, purges, sites, versions
+from control.api import hooks, insight, nodes, people, purges, sites, trials, versions
 from control.api.openapi import describe
 from control.api.routes import LARGEST_BODY, PREFIX, add_endpoints, problems_for_all
 from control.authority import server_context, utc
@@ -33,6 +33,7 @@ log = logging.getLogger("tepi.control")
 ENDPOINTS = (
     *sites.ENDPOINTS,
     *versions.ENDPOINTS,
+    *trials.ENDPOINTS,
     *nodes.ENDPOINTS,
     *purges.ENDPOINTS,
     *hooks.ENDPOINTS,

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 
 from control.db.database import Database, Statements
-from control.db.tables import certificates, counter, journal, nodes, sites
+from control.db.tables import certificates, counter, journal, nodes, sites, trials
 from edge.journal import Document, Kind, Signed, Signer
 from edge.position import Position
 
@@ -130,6 +130,8 @@ class Journal:
             at = (await connection.execute(select(counter.c.lineage, counter.c.number))).one()
             documents = (await connection.execute(select(sites.c.document).order_by(sites.c.name))).scalars()
             fleet = await fleet_document(connection)
+            under_way = select(trials.c.document, trials.c.nodes).where(trials.c.ended_at.is_(None))
+            tried = await connection.execute(under_way.order_by(trials.c.site))
             held = await connection.execute(select(certificates.c.name, certificates.c.hosts))
             payload: dict[str, Any] = {
                 "lineage": at.lineage,
@@ -137,6 +139,7 @@ class Journal:
                 "sites": list(documents),
                 "fleet": fleet,
                 "certificates": [{"name": row.name, "hosts": row.hosts} for row in held],
+                "trials": [{"site": row.document, "nodes": row.nodes} for row in tried],
             }
         return Position(at.lineage, at.number), self._signer.sign(payload)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import delete, insert, select, update
 
-from control.audit import Audit
+from control.audit import ITSELF, Audit, acting
 from control.authority import Authority, utc
 from control.db.database import Database, Statements
-from control.db.tables import certificates, nodes, sites
+from control.db.tables import certificates, nodes, sites, trials
 from control.journal import Journal
 from control.versions import keep
 from edge.config import Site
@@ -27,6 +28,14 @@ class Exists(Exception):
 
 class Missing(Exception):
     """There is no site of that name."""
+
+
+class OnTrial(Exception):
+    """Some nodes try another document of the site: that is settled first."""
+
+
+class NoTrial(Exception):
+    """No node tries another document of the site."""
 
 
 class Sites:
@@ -65,7 +74,7 @@ class Sites:
         return document
 
     async def replace(self, name: str, document: dict[str, Any]) -> dict[str, Any]:
-        """Another document for the site called `name`, as it is kept. Raises Refused, Missing."""
+        """Another document for the site called `name`, as it is kept. Raises Refused, Missing, OnTrial."""
         site = parse_site(document)
         document = embedded(document)
         if site.name != name:
@@ -75,6 +84,8 @@ class Sites:
             before = await _document(connection, name)
             if before is None:
                 raise Missing(name)
+            if await _trial(connection, name) is not None:
+                raise OnTrial(f"{name} is on trial at some nodes: promote or abandon that first")
             if before.get("shield") != site.shield:  # one whose nodes have left stays until another is named
                 await _check_shield(connection, site)
             await self._put(connection, site, document, new=False)
@@ -83,7 +94,7 @@ class Sites:
         return document
 
     async def restore(self, name: str, document: dict[str, Any]) -> dict[str, Any]:
-        """`document` of an earlier version once more, whether the site is still there. Raises Refused."""
+        """`document` of an earlier version, whether the site is still there. Raises Refused, OnTrial."""
         try:
             return await self.replace(name, document)
         except Missing:
@@ -98,9 +109,81 @@ class Sites:
                 raise Missing(name)
             await connection.execute(delete(sites).where(sites.c.name == name))
             await connection.execute(delete(certificates).where(certificates.c.name == name))
+            await connection.execute(delete(trials).where(trials.c.site == name))
             await self._journal.append(connection, "site.delete", {"name": name})
             await self._audit.note(connection, "site.remove", name, before=before)
         self._journal.tell()
+
+    async def begin_trial(
+        self, name: str, document: dict[str, Any], at: Sequence[str], minutes: int | None
+    ) -> dict[str, Any]:
+        """`document` at the nodes `at` alone; the trial. Raises Refused, Missing, OnTrial."""
+        try:
+            site = parse_site(document)
+        except Refused as error:
+            raise Refused(replace(each, field=f"site.{each.field}") for each in error.problems) from None
+        document = embedded(document)
+        async with self._database.write() as connection:
+            await connection.lock("sites")
+            before = await _document(connection, name)
+            if before is None:
+                raise Missing(name)
+            if await _trial(connection, name) is not None:
+                raise OnTrial(f"{name} is on trial already: promote or abandon that first")
+            await _check_trial(connection, site, before, at)
+            await connection.execute(delete(trials).where(trials.c.site == name))
+            row = {
+                "site": name,
+                "document": document,
+                "nodes": list(at),
+                "minutes": minutes,
+                "by": (acting.get() or ITSELF).name[:63],
+                "started_at": self._clock(),
+            }
+            await connection.execute(insert(trials).values(**row))
+            await self._journal.append(connection, "site.try", {"site": document, "nodes": list(at)})
+            await self._audit.note(connection, "trial.begin", name, before=before, after=row)
+        self._journal.tell()
+        return row
+
+    async def promote(self, name: str) -> dict[str, Any]:
+        """What some nodes tried is the site's document, everywhere. Raises NoTrial."""
+        async with self._database.write() as connection:
+            await connection.lock("sites")
+            trial, before = await _trial(connection, name), await _document(connection, name)
+            if trial is None or before is None:
+                raise NoTrial(f"no node tries another document of {name}")
+            await self._put(connection, parse_site(trial["document"]), trial["document"], new=False)
+            await self._end_trial(connection, name, "promoted", "")
+            await self._audit.note(connection, "trial.promote", name, before=before, after=trial["document"])
+        self._journal.tell()
+        document: dict[str, Any] = trial["document"]
+        return document
+
+    async def abandon(self, name: str, reason: str = "") -> None:
+        """Every node goes by the site's document again; `reason` if nobody asked for it. Raises NoTrial."""
+        async with self._database.write() as connection:
+            await connection.lock("sites")
+            trial, document = await _trial(connection, name), await _document(connection, name)
+            if trial is None or document is None:
+                raise NoTrial(f"no node tries another document of {name}")
+            await self._journal.append(connection, "site.put", document)
+            await self._end_trial(connection, name, "turned" if reason else "abandoned", reason)
+            told = {"reason": reason} if reason else None
+            await self._audit.note(connection, "trial.abandon", name, before=trial["document"], after=told)
+        self._journal.tell()
+
+    async def trial(self, name: str) -> dict[str, Any] | None:
+        """The site's trial, or how its last one ended."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(trials).where(trials.c.site == name))).first()
+        return None if row is None else dict(row._mapping)
+
+    async def trials(self) -> list[dict[str, Any]]:
+        """The trials that are under way."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(trials).where(trials.c.ended_at.is_(None)))
+            return [dict(row._mapping) for row in rows]
 
     async def get(self, name: str) -> dict[str, Any]:
         """The document of the site called `name`. Raises Missing."""
@@ -136,6 +219,13 @@ class Sites:
         await keep(connection, site.name, document, self._clock())
         await self._journal.append(connection, "site.put", document)
         await self._certify(connection, site)
+
+    async def _end_trial(self, connection: Statements, name: str, outcome: str, reason: str) -> None:
+        await connection.execute(
+            update(trials)
+            .where(trials.c.site == name)
+            .values(ended_at=self._clock(), outcome=outcome, reason=reason)
+        )
 
     async def _certify(self, connection: Statements, site: Site) -> None:
         """A certificate of control's own authority for the site's hosts, unless it has one for just these."""
@@ -174,6 +264,32 @@ def parse_site(document: dict[str, Any]) -> Site:
 async def _document(connection: Statements, name: str) -> dict[str, Any] | None:
     row = (await connection.execute(select(sites.c.document).where(sites.c.name == name))).first()
     return None if row is None else row.document
+
+
+async def _trial(connection: Statements, name: str) -> dict[str, Any] | None:
+    """The site's trial that is under way."""
+    running = select(trials).where(trials.c.site == name, trials.c.ended_at.is_(None))
+    row = (await connection.execute(running)).first()
+    return None if row is None else dict(row._mapping)
+
+
+async def _check_trial(connection: Statements, site: Site, before: dict[str, Any], at: Sequence[str]) -> None:
+    """A trial changes what some nodes do, not which site they are for. Raises Refused."""
+    joined = select(nodes.c.name).where(nodes.c.role == "edge", nodes.c.serial.is_not(None))
+    edges = set((await connection.execute(joined)).scalars())
+    known = f"an edge of the fleet: {', '.join(sorted(edges)) or 'none yet'}"
+    problems = [
+        Problem(f"nodes.{place}", repr(name), known) for place, name in enumerate(at) if name not in edges
+    ]
+    if not problems and edges <= set(at):
+        problems.append(Problem("nodes", ", ".join(at), "fewer than all edges, so that there is a rest"))
+    if site.name != before["name"]:
+        kept = f"{before['name']}, since a site keeps its name"
+        problems.append(Problem("site.name", repr(site.name), kept))
+    if set(site.hosts) != set(parse_site(before).hosts):
+        problems.append(Problem("site.hosts", repr(list(site.hosts)), "the same hosts as now"))
+    if problems:
+        raise Refused(problems)
 
 
 async def _check_shield(connection: Statements, site: Site) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,8 @@ from control.db.election import while_elected
 from control.plane import Plane
 from control.replicas import keep_exchanging
 from control.rights import Scope
+from control.rollout import Side, side, turned
+from control.sites import NoTrial
 from edge.identity import write_private
 from edge.secrets import NoSecret, resolve
 
@@ -26,6 +29,9 @@ log = logging.getLogger("tepi.control.tasks")
 
 EVERY = 0.5  # seconds
 NAP = 1.0  # a loop that comes this much later than it should was held up, and the nodes were not
+TRIALS_EVERY = 5.0
+SETTLING = 2.0  # seconds until a trial's nodes have surely taken it
+LATELY = 600.0  # seconds that count, of a trial that has run for longer
 FIRST_USER = "admin"
 TOKEN = re.compile(r"tepi_[A-Za-z0-9_-]{32,}")
 
@@ -64,6 +70,39 @@ async def take_samples(plane: Plane) -> None:
         await asyncio.sleep(1.0 - plane.clocks.wall() % 1.0 + 0.01)
 
 
+async def watch_trials(plane: Plane) -> None:
+    """Takes back what has turned against the rest of the fleet, and promotes what has held long enough."""
+    while True:
+        try:
+            for trial in await plane.sites.trials():
+                await judge_trial(plane, trial)
+        except Exception:
+            log.exception("trials could not be judged")
+        await asyncio.sleep(TRIALS_EVERY)
+
+
+async def judge_trial(plane: Plane, trial: Mapping[str, Any]) -> None:
+    """Ends `trial` where it has turned, or where its time is over."""
+    now, site = plane.clocks.wall(), trial["site"]
+    ours, rest = await sides(plane, trial)
+    with contextlib.suppress(NoTrial):  # somebody else was quicker
+        if reason := turned(ours, rest):
+            log.warning("the trial of %s is taken back: %s", site, reason)
+            await plane.sites.abandon(site, reason)
+        elif trial["minutes"] is not None and now >= trial["started_at"] + 60 * trial["minutes"]:
+            log.warning("the trial of %s has held for %s minutes: it is for all", site, trial["minutes"])
+            await plane.sites.promote(site)
+
+
+async def sides(plane: Plane, trial: Mapping[str, Any]) -> tuple[Side, Side]:
+    """What the nodes of `trial` and the others have answered since it began, or lately."""
+    since = max(trial["started_at"] + SETTLING, plane.clocks.wall() - LATELY)
+    rows = await plane.samples.since("second", since)
+    at = frozenset(trial["nodes"])
+    ours = side(row["counters"] for row in rows if row["node"] in at)
+    return ours, side(row["counters"] for row in rows if row["node"] not in at)
+
+
 async def sweep(plane: Plane) -> None:
     """Forgets old purges and errands, once an hour."""
     while True:
@@ -96,6 +135,7 @@ async def _of_the_elected(plane: Plane) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(take_samples(plane))
         group.create_task(sweep(plane))
+        group.create_task(watch_trials(plane))
         if plane.settings.journal_nats:
             settings = plane.settings
             group.create_task(keep_publishing(settings.journal_nats, plane.journal, settings.journal_keep))

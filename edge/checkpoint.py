@@ -26,14 +26,19 @@ class State:
     sites: dict[str, Document] = field(default_factory=dict)
     fleet: tuple[Document, ...] = ()
     certificates: dict[str, Document] = field(default_factory=dict)
+    trials: dict[str, Document] = field(default_factory=dict)
 
     def fold(self, event: Event) -> None:
         """Takes `event` in."""
         match event.kind:
             case "site.put":
                 self.sites[event.body["name"]] = event.body
+                self.trials.pop(event.body["name"], None)
+            case "site.try":
+                self.trials[event.body["site"]["name"]] = event.body
             case "site.delete":
                 self.sites.pop(event.body["name"], None)
+                self.trials.pop(event.body["name"], None)
             case "fleet.put":
                 self.fleet = tuple(event.body["nodes"])
             case "certificate.put":
@@ -45,7 +50,11 @@ class State:
     def snapshot(self) -> Snapshot:
         """This state as control would have sent it."""
         return Snapshot(
-            self.position, tuple(self.sites.values()), self.fleet, tuple(self.certificates.values())
+            self.position,
+            tuple(self.sites.values()),
+            self.fleet,
+            tuple(self.certificates.values()),
+            tuple(self.trials.values()),
         )
 
 
@@ -56,6 +65,7 @@ def state_of(snapshot: Snapshot) -> State:
         {site["name"]: site for site in snapshot.sites},
         snapshot.fleet,
         {certificate["name"]: certificate for certificate in snapshot.certificates},
+        {trial["site"]["name"]: trial for trial in snapshot.trials},
     )
 
 
@@ -111,6 +121,7 @@ class Checkpoint:
             "sites": snapshot.sites,
             "fleet": snapshot.fleet,
             "certificates": snapshot.certificates,
+            "trials": snapshot.trials,
         }
         write_private(self._whole, json.dumps(document).encode())
         self._since.unlink(missing_ok=True)
@@ -124,6 +135,7 @@ def _read(document: dict[str, Any]) -> State:
             tuple(document["sites"]),
             tuple(document["fleet"]),
             tuple(document["certificates"]),
+            tuple(document.get("trials", ())),  # a checkpoint of before there were any
         )
     )
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from edge.position import Position
 
-Kind = Literal["site.put", "site.delete", "purge", "fleet.put", "certificate.put"]
+Kind = Literal["site.put", "site.try", "site.delete", "purge", "fleet.put", "certificate.put"]
 KINDS: tuple[str, ...] = get_args(Kind)  # a tuple: what comes may not be hashable
 Document = Mapping[str, Any]
 
@@ -28,7 +28,10 @@ class BadJournal(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change: `body` is a site document, a purge, the fleet or a certificate's name, by `kind`."""
+    """One change: `body` is a site document, a trial, a purge, the fleet or a certificate's name, by `kind`.
+
+    A trial is a site's document, and the names of the `nodes` that go by it until the site's next `site.put`.
+    """
 
     position: Position
     kind: Kind
@@ -43,6 +46,7 @@ class Snapshot:
     sites: tuple[Document, ...]
     fleet: tuple[Document, ...]
     certificates: tuple[Document, ...]
+    trials: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Reader:
         """The snapshot in a `snapshot` frame. Raises BadJournal."""
         payload = self._payload(frame)
         lists = {name: payload.get(name) for name in ("sites", "fleet", "certificates")}
+        lists["trials"] = payload.get("trials", [])
         for name, items in lists.items():
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
                 raise BadJournal(f"{name}: expected a list of objects")

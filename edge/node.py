@@ -69,6 +69,7 @@ class Node:
     """What a node does with what it is told; edge.agent.Applies for one that has a control.
 
     `locate` says where an address is, `meet` is told of the fleet's nodes, `hooks` what is asked of webhooks.
+    `name` is what control calls it.
 
     `fetch_certificate` gets a certificate and its key from control; they are kept in `keys`, so that HTTPS
     works when control is away. A node that has but `keys` shows what somebody else fetched into them.
@@ -82,6 +83,7 @@ class Node:
     keys: Path | None = None
     locate: Callable[[str], Client] = Client
     position: Position = ALONE
+    name: str = ""
     meet: Callable[[Iterable[Document]], None] = lambda nodes: None
     hooks: Callable[[Document], Awaitable[dict[str, Any]]] | None = None
 
@@ -91,7 +93,11 @@ class Node:
         """Returns once `event` holds in every answer from now on. Raises ValueError."""
         match event.kind:
             case "site.put":
-                await self._put_site(event)
+                await self._put_site(event.body, event.position)
+            case "site.try" if self.name in event.body["nodes"]:
+                await self._put_site(event.body["site"], event.position)
+            case "site.try":
+                pass  # others try it
             case "site.delete":
                 name = str(event.body["name"])
                 self.sites.delete(name)
@@ -111,7 +117,8 @@ class Node:
         """Takes the place of everything known; a part that can't be taken in does not hold up the rest."""
         problems: list[str] = []
         sites = []
-        for document in snapshot.sites:
+        mine = {each["site"]["name"]: each["site"] for each in snapshot.trials if self.name in each["nodes"]}
+        for document in (mine.get(each.get("name"), each) for each in snapshot.sites):
             try:
                 sites.append(_site(document))
             except Refused as refused:
@@ -188,12 +195,12 @@ class Node:
 
     # The steps ----------------------------------------------------------------------------------
 
-    async def _put_site(self, event: Event) -> None:
+    async def _put_site(self, document: Document, at: Position) -> None:
         """A host that left the site, or came from another, must not be answered from the old one's store.
 
         Nor may pages be that were stored when the site shared them otherwise.
         """
-        site = _site(event.body)
+        site = _site(document)
         before = self.sites.named(site.name)
         gone = set() if before is None else set(before.hosts) - set(site.hosts)
         owners = {
@@ -202,7 +209,7 @@ class Node:
             if other.name != site.name and set(other.hosts) & set(site.hosts)
         }
         changed = self.sites.put(site)
-        await self._forget(owners | changed | ({site.name} if gone else set()), event.position)
+        await self._forget(owners | changed | ({site.name} if gone else set()), at)
 
     async def _forget(self, names: Set[str], at: Position) -> None:
         """Purge these sites, and those that were others when what a lasting store holds was stored."""

@@ -155,6 +155,7 @@ def _hooks(config: EdgeConfig, origins: Origins, front: Front, edge: Running) ->
 def _obey(edge: Running, url: str, identity: Identity, clock: SystemClock | None) -> None:
     """Lets `edge` do what control says; by a line of its own, unless it has a supervisor (no `clock`)."""
     edge.node.keys, edge.node.hooks = keys_of(edge.config), edge.webhooks
+    edge.node.name = identity.name
     if clock is not None:
         edge.node.fetch_certificate = certificates_from(url, identity)
         edge.agent = agent = agent_of(edge.config, identity, edge.node, clock)

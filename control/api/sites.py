@@ -6,7 +6,7 @@ from aiohttp import web
 
 from control.api.problem import problem
 from control.api.routes import Call, Denied, Endpoint, read_json
-from control.sites import Exists, Missing
+from control.sites import Exists, Missing, OnTrial
 from edge.config import Site
 from edge.document.problems import Problem, Refused
 
@@ -31,7 +31,7 @@ async def _show(call: Call) -> web.Response:
     try:
         return web.json_response(await call.plane.sites.get(call.path("name")))
     except Missing:
-        return _missing(call)
+        return missing(call)
 
 
 async def _replace(call: Call) -> web.Response:
@@ -39,7 +39,9 @@ async def _replace(call: Call) -> web.Response:
     try:
         return web.json_response(await call.plane.sites.replace(call.path("name"), await _document(call)))
     except Missing:
-        return _missing(call)
+        return missing(call)
+    except OnTrial as error:
+        return problem(409, str(error))
 
 
 async def _remove(call: Call) -> web.Response:
@@ -47,7 +49,7 @@ async def _remove(call: Call) -> web.Response:
     try:
         await call.plane.sites.remove(call.path("name"))
     except Missing:
-        return _missing(call)
+        return missing(call)
     return web.Response(status=204)
 
 
@@ -65,7 +67,8 @@ async def _document(call: Call) -> dict[str, object]:
     return document
 
 
-def _missing(call: Call) -> web.Response:
+def missing(call: Call) -> web.Response:
+    """404: there is no such site."""
     return problem(404, f"there is no site called {call.path('name')}")
 
 

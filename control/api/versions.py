@@ -8,6 +8,7 @@ from pydantic import Field
 from control.api.problem import problem
 from control.api.routes import BadQuery, Call, Endpoint
 from control.api.sites import need_site
+from control.sites import OnTrial
 from control.versions import NoVersion, differences
 from edge.document.notation import Table
 
@@ -65,7 +66,10 @@ async def _restore(call: Call) -> web.Response:
         document = await call.plane.versions.document(name, call.body.version)
     except NoVersion as error:
         return problem(404, str(error))
-    return web.json_response(await call.plane.sites.restore(name, document))
+    try:
+        return web.json_response(await call.plane.sites.restore(name, document))
+    except OnTrial as error:
+        return problem(409, str(error))
 
 
 def _number(name: str, text: str) -> int:

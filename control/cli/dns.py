@@ -69,7 +69,7 @@ class Names:
             case "fleet.put":
                 self._take_fleet(event.body["nodes"])
                 self._rebuild()
-            case "purge" | "certificate.put":
+            case "site.try" | "purge" | "certificate.put":
                 pass
 
     async def load(self, snapshot: Snapshot, *, known: bool = False) -> None:

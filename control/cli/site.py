@@ -6,17 +6,16 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from control.cli.options import control_options, need_control
+from control.cli.options import control_options
+from control.cli.sitecalls import ask, of_site, site_in
+from control.cli.trials import abandon, promote, trial, try_
 from control.cli.versions import changes, history, restore
-from control.client import call
-from edge.document.files import read_toml
-from edge.document.packs import Pack, bundled, embedded, read, source
+from edge.document.packs import Pack, bundled, read, source
 from edge.document.packs import document as pack_document
 from edge.document.packwords import words
 from edge.document.problems import Refused
@@ -27,7 +26,7 @@ def command() -> None:
     """Adds, lists, shows, updates, closes and removes sites, and takes changes back."""
 
 
-for verb in (history, changes, restore):
+for verb in (history, changes, restore, try_, trial, promote, abandon):
     command.add_command(verb)
 
 
@@ -46,7 +45,7 @@ def add(
 ) -> None:  # fmt: skip
     """Adds the site in FILE (TOML or JSON), or one of --host and --origin."""
     if file is not None:
-        document = _read(file)
+        document = site_in(file)
     elif hosts and origins:
         document = {
             "name": name or hosts[0].split(".")[0].lower(),
@@ -59,7 +58,7 @@ def add(
         if "platform" in document:
             raise click.UsageError(f"expected --platform or {file}'s own platform, not both")
         document["platform"] = _platform(platform)
-    made = _call(control, token, "POST", "/sites", document)
+    made = ask(control, token, "POST", "/sites", document)
     click.echo(f"{made['name']} is served at {', '.join(made['hosts'])}")
     _say(made)
 
@@ -69,11 +68,11 @@ def add(
 @control_options
 def update(file: Path, control: str | None, token: str | None) -> None:
     """Replaces the document of the site that FILE names."""
-    document = _read(file)
+    document = site_in(file)
     name = document.get("name")
     if not isinstance(name, str) or not name:
         raise click.ClickException(f"{file}: name: got {name!r}, expected the name of the site to replace")
-    made = _call(control, token, "PUT", _path(name), document)
+    made = ask(control, token, "PUT", of_site(name), document)
     click.echo(f"{made['name']} is updated")
     _say(made)
 
@@ -102,7 +101,7 @@ def packs(name: str | None, toml: bool) -> None:
 @control_options
 def list_sites(as_json: bool, control: str | None, token: str | None) -> None:
     """Lists all sites."""
-    sites = _call(control, token, "GET", "/sites")["sites"]
+    sites = ask(control, token, "GET", "/sites")["sites"]
     if as_json:
         click.echo(json.dumps(sites, indent=2))
         return
@@ -123,7 +122,7 @@ def list_sites(as_json: bool, control: str | None, token: str | None) -> None:
 @control_options
 def show(name: str, control: str | None, token: str | None) -> None:
     """Shows a site's document."""
-    click.echo(json.dumps(_call(control, token, "GET", _path(name)), indent=2))
+    click.echo(json.dumps(ask(control, token, "GET", of_site(name)), indent=2))
 
 
 @command.command("remove")
@@ -131,7 +130,7 @@ def show(name: str, control: str | None, token: str | None) -> None:
 @control_options
 def remove(name: str, control: str | None, token: str | None) -> None:
     """Forgets a site: its hosts are not answered any more."""
-    _call(control, token, "DELETE", _path(name))
+    ask(control, token, "DELETE", of_site(name))
     click.echo(f"{name} is removed")
 
 
@@ -154,28 +153,9 @@ def reopen(name: str, control: str | None, token: str | None) -> None:
 
 
 def _switch(control: str | None, token: str | None, name: str, *, enabled: bool) -> None:
-    document = _call(control, token, "GET", _path(name))
+    document = ask(control, token, "GET", of_site(name))
     document["maintenance"] = {**(document.get("maintenance") or {}), "enabled": enabled}
-    _call(control, token, "PUT", _path(name), document)
-
-
-def _path(name: str) -> str:
-    return f"/sites/{quote(name, safe='')}"
-
-
-def _read(file: Path) -> dict[str, Any]:
-    if file.suffix == ".json":
-        try:
-            document = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise click.ClickException(f"{file}: expected JSON: {error}") from error
-        if not isinstance(document, dict):
-            raise click.ClickException(f"{file}: expected an object")
-        return document
-    try:
-        return embedded(read_toml(file), file.parent)
-    except Refused as error:
-        raise click.ClickException(str(error)) from error
+    ask(control, token, "PUT", of_site(name), document)
 
 
 def _platform(named: str) -> str | dict[str, Any]:
@@ -206,8 +186,3 @@ def _told(pack: Pack) -> Iterator[str]:
         yield f"  Note: {note}"
     for checked in pack.checked:
         yield f"  Checked against {checked}"
-
-
-def _call(control: str | None, token: str | None, method: str, path: str, body: Any = None) -> Any:
-    base, bearer = need_control(control, token)
-    return call(base, bearer, method, f"/api/v1{path}", body)

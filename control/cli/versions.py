@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import quote
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from control.cli.options import control_options, need_control
-from control.client import call
+from control.cli.options import control_options
+from control.cli.sitecalls import ask, of_site
 
 
 @click.command("history")
@@ -22,7 +20,7 @@ from control.client import call
 @control_options
 def history(name: str, as_json: bool, control: str | None, token: str | None) -> None:
     """Lists what a site's document was: each version, when and by whom it was made."""
-    versions = _call(control, token, "GET", f"{_path(name)}/versions")["versions"]
+    versions = ask(control, token, "GET", f"{of_site(name)}/versions")["versions"]
     if as_json:
         click.echo(json.dumps(versions, indent=2))
         return
@@ -41,7 +39,7 @@ def history(name: str, as_json: bool, control: str | None, token: str | None) ->
 def changes(name: str, since: int | None, to: int | None, control: str | None, token: str | None) -> None:
     """Shows how two versions of a site differ: the newest two, or others."""
     asked = [f"{key}={number}" for key, number in (("from", since), ("to", to)) if number is not None]
-    told = _call(control, token, "GET", f"{_path(name)}/changes" + (f"?{'&'.join(asked)}" if asked else ""))
+    told = ask(control, token, "GET", f"{of_site(name)}/changes" + (f"?{'&'.join(asked)}" if asked else ""))
     if not told["changes"]:
         click.echo(f"versions {told['from']} and {told['to']} are the same")
     for change in told["changes"]:
@@ -57,14 +55,5 @@ def changes(name: str, since: int | None, to: int | None, control: str | None, t
 @control_options
 def restore(name: str, version: int, control: str | None, token: str | None) -> None:
     """Makes VERSION of a site the newest again, also of a site that was removed."""
-    _call(control, token, "POST", f"{_path(name)}/restore", {"version": version})
+    ask(control, token, "POST", f"{of_site(name)}/restore", {"version": version})
     click.echo(f"{name} is as it was in version {version}")
-
-
-def _path(name: str) -> str:
-    return f"/sites/{quote(name, safe='')}"
-
-
-def _call(control: str | None, token: str | None, method: str, path: str, body: Any = None) -> Any:
-    base, bearer = need_control(control, token)
-    return call(base, bearer, method, f"/api/v1{path}", body)

@@ -87,6 +87,20 @@ site_versions = Table(
     Column("by", String(63), nullable=False),
 )
 
+trials = Table(
+    "trials",
+    metadata,
+    Column("site", String(63), primary_key=True),
+    Column("document", JSON, nullable=False),
+    Column("nodes", JSON, nullable=False),
+    Column("minutes", Integer),  # after which it is promoted by itself; null: never
+    Column("by", String(63), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("outcome", String(16)),
+    Column("reason", Text),
+)
+
 nodes = Table(
     "nodes",
     metadata,

@@ -40,7 +40,7 @@ PLACE = re.compile(r"`((?:edge|origin|control|geo|tests|bench|docs|deploy)/[a-z0
 INLINE = re.compile(r"`(make [a-z]+|tepi [a-z][^`]*)`")
 TASKS = (
     "getting-started", "operate/first-fleet", "operate/add-a-node", "operate/upgrading", "operate/backup",
-    "operate/losing-control", "operate/losing-a-pop", "operate/kubernetes",
+    "operate/roll-out", "operate/losing-control", "operate/losing-a-pop", "operate/kubernetes",
     "purge", "explain-a-miss", "platforms", "cache-rules", "site-rules",
     "dns-and-geoip", "dns-zones", "limits-and-access", "logs-and-metrics", "esi", "large-files",
     "shared-pages", "tls", "running-control", "people", "settings", "dependencies",

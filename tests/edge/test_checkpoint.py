@@ -30,6 +30,10 @@ def begun(directory: Path, snapshot: Snapshot = EMPTY) -> Checkpoint:
 names = st.sampled_from(["shop", "toko", "butik"])
 changes = st.one_of(
     st.tuples(st.just("site.put"), st.fixed_dictionaries({"name": names, "hosts": st.lists(names)})),
+    st.tuples(
+        st.just("site.try"),
+        st.fixed_dictionaries({"site": st.fixed_dictionaries({"name": names}), "nodes": st.lists(names)}),
+    ),
     st.tuples(st.just("site.delete"), st.fixed_dictionaries({"name": names})),
     st.tuples(st.just("purge"), st.fixed_dictionaries({"value": names})),
     st.tuples(st.just("fleet.put"), st.fixed_dictionaries({"nodes": st.lists(st.just({"name": "x"}))})),
@@ -52,6 +56,16 @@ def test_what_was_recorded_is_there_after_a_restart_however_it_was_cut(
         kept.record(one)
         folded.fold(one)
     assert Checkpoint(tmp_path).load() == folded
+
+
+def test_a_trial_ends_with_the_next_document_of_its_site(tmp_path: Path) -> None:
+    kept = begun(tmp_path)
+    kept.record(event(1, "site.try", site={"name": "shop"}, nodes=["jakarta"]))
+    kept.record(event(2, "site.try", site={"name": "toko"}, nodes=["jakarta"]))
+    kept.record(event(3, "site.put", name="shop"))
+    state = Checkpoint(tmp_path).load()
+    assert state is not None
+    assert [trial["site"]["name"] for trial in state.snapshot().trials] == ["toko"]
 
 
 def test_nothing_is_kept_before_the_first_snapshot(tmp_path: Path) -> None:

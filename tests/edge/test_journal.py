@@ -49,16 +49,16 @@ def test_an_event_is_read_as_it_was_signed(position: Position, kind: str, body: 
     assert READER.event(frame) == Event(position, kind, body)  # type: ignore[arg-type]
 
 
-@given(positions, st.lists(bodies, max_size=3), st.lists(bodies, max_size=3), st.lists(bodies, max_size=3))
+@given(positions, *(st.lists(bodies, max_size=3) for _ in range(4)))
 def test_a_snapshot_is_read_as_it_was_signed(
-    position: Position, sites: list[Any], fleet: list[Any], certificates: list[Any]
+    position: Position, sites: list[Any], fleet: list[Any], certificates: list[Any], trials: list[Any]
 ) -> None:
     payload = {
         **(position_document(position) or {}), "sites": sites, "fleet": fleet, "certificates": certificates,
     }  # fmt: skip
-    assert READER.snapshot(framed(payload, "snapshot")) == Snapshot(
-        position, tuple(sites), tuple(fleet), tuple(certificates)
-    )
+    read = READER.snapshot(framed({**payload, "trials": trials}, "snapshot"))
+    assert read == Snapshot(position, tuple(sites), tuple(fleet), tuple(certificates), tuple(trials))
+    assert READER.snapshot(framed(payload, "snapshot")).trials == ()  # of a control that knows of none
 
 
 EVENT = framed({"lineage": "a", "number": 1, "kind": "purge", "body": {"value": "kopi"}})

@@ -113,6 +113,34 @@ async def test_a_purge_is_done_when_it_is_acknowledged() -> None:
         assert await is_hit(edge)
 
 
+def tagged(shop: Origin, value: str) -> dict[str, Any]:
+    """The site with a field on every answer, so that it shows which document a node goes by."""
+    return {**site(shop), "answer_fields": [{"set": {"X-Rules": value}}]}
+
+
+async def test_a_trial_is_for_the_nodes_that_it_names_until_the_next_document() -> None:
+    async with origin(CACHED) as shop, node(shop.url, site=tagged(shop, "old")) as edge:
+        told = edge.running.node
+        told.name = "jakarta"
+
+        async def rules() -> str | None:
+            return (await edge.get("/p")).fields.get("x-rules")
+
+        await told.apply(event("site.put", 1, **tagged(shop, "old")))
+        await told.apply(event("site.try", 2, site=tagged(shop, "new"), nodes=["frankfurt"]))
+        assert await rules() == "old"
+        await told.apply(event("site.try", 3, site=tagged(shop, "new"), nodes=["frankfurt", "jakarta"]))
+        assert await rules() == "new"
+        await told.apply(event("site.put", 4, **tagged(shop, "old")))
+        assert await rules() == "old"
+        trial = {"site": tagged(shop, "new"), "nodes": ["jakarta"]}
+        await told.load(Snapshot(Position("a", 5), (tagged(shop, "old"),), (), (), (trial,)))
+        assert await rules() == "new"
+        told.name = "virginia"
+        await told.load(Snapshot(Position("a", 6), (tagged(shop, "old"),), (), (), (trial,)))
+        assert await rules() == "old"
+
+
 async def test_a_snapshot_replaces_everything_and_makes_old_entries_prove_themselves() -> None:
     async with origin(CACHED) as shop, node(shop.url, site={"hosts": [HOST]}) as edge:
         await edge.get("/p")

@@ -320,6 +320,35 @@ async def test_the_admin_sees_the_fleet_on_the_dashboard(
     assert errors == []
 
 
+async def test_a_change_is_tried_at_one_node_and_then_everywhere(
+    fleet: Fleet, visitor: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    async def rules(node: str) -> str | None:
+        return (await fleet.get(visitor, fleet.edge(node)["http"], PRODUCT)).headers.get("x-rules")
+
+    code, said = await fleet.tepi("site", "show", "shop")
+    assert code == 0, said
+    document = json.loads(said) | {"answer_fields": [{"set": {"X-Rules": "new"}}]}
+    file = tmp_path / "tried.json"
+    file.write_text(json.dumps(document))
+    code, said = await fleet.tepi("site", "try", str(file), "--node", "frankfurt")
+    assert code == 0, said
+    async with asyncio.timeout(10):
+        while await rules("frankfurt") != "new":
+            await asyncio.sleep(0.05)
+    assert [await rules(node) for node in ("jakarta", "virginia")] == [None, None]
+    code, said = await fleet.tepi("site", "promote", "shop")
+    assert code == 0, said
+    async with asyncio.timeout(10):
+        while [await rules(node) for node in SUBNETS] != ["new"] * len(SUBNETS):
+            await asyncio.sleep(0.05)
+    code, said = await fleet.tepi("site", "restore", "shop", "1")
+    assert code == 0, said
+    async with asyncio.timeout(10):
+        while [await rules(node) for node in SUBNETS] != [None] * len(SUBNETS):
+            await asyncio.sleep(0.05)
+
+
 async def test_every_figure_that_a_part_shows_is_documented_and_the_other_way_round(
     fleet: Fleet, visitor: aiohttp.ClientSession
 ) -> None:

@@ -389,3 +389,25 @@ async def test_a_sites_history_is_listed_compared_and_taken_back(control: Contro
     missing = await tepi(control, "site", "restore", "shop", "99")
     assert missing.exit_code == 1
     assert "there is no version 99 of shop" in missing.output
+
+
+async def test_a_trial_is_begun_shown_and_settled_by_verbs(control: Control, tmp_path: Path) -> None:
+    for name in ("jakarta", "frankfurt"):
+        await joined(control, name)
+    await tepi(control, "site", "add", shop(tmp_path))
+    tried = shop(tmp_path, SHOP + "[cache]\nstale_if_error = 60\n", "tried.toml")
+    begun = await tepi(control, "site", "try", tried, "--node", "jakarta", "--minutes", "30")
+    assert begun.stdout == "shop is on trial at jakarta\n", begun.output
+    shown = (await tepi(control, "site", "trial", "shop")).stdout.splitlines()
+    assert shown[0].startswith("shop at jakarta since ")
+    assert shown[1:] == ["  there: 0 answers", "  elsewhere: 0 answers"]
+    refused = await tepi(control, "site", "update", tried)
+    assert "promote or abandon that first" in refused.output
+    assert (await tepi(control, "site", "promote", "shop")).exit_code == 0
+    assert (await tepi(control, "site", "trial", "shop")).stdout.splitlines()[1] == "promoted"
+    again = await tepi(control, "site", "try", shop(tmp_path), "--node", "jakarta")
+    assert again.exit_code == 0
+    assert (await tepi(control, "site", "abandon", "shop")).exit_code == 0
+    assert (await tepi(control, "site", "abandon", "shop")).exit_code == 1
+    nowhere = await tepi(control, "site", "try", tried, "--node", "sydney")
+    assert "nodes.0: got 'sydney', expected an edge of the fleet: frankfurt, jakarta" in nowhere.output

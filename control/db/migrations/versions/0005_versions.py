@@ -1,4 +1,4 @@
-"""What each site's document was: one row a change, so that any of them can be taken back."""
+"""What each site's document was, one row a change, so that any can be taken back; and what some nodes try."""
 
 from __future__ import annotations
 
@@ -27,6 +27,18 @@ def upgrade() -> None:
         sa.column("document", sa.JSON),
         sa.column("changed_at", sa.Float),
     )
+    op.create_table(
+        "trials",
+        sa.Column("site", sa.String(length=63), primary_key=True),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.Column("nodes", sa.JSON(), nullable=False),
+        sa.Column("minutes", sa.Integer(), nullable=True),
+        sa.Column("by", sa.String(length=63), nullable=False),
+        sa.Column("started_at", sa.Float(), nullable=False),
+        sa.Column("ended_at", sa.Float(), nullable=True),
+        sa.Column("outcome", sa.String(length=16), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+    )
     rows = op.get_bind().execute(sa.select(sites.c.name, sites.c.document, sites.c.changed_at)).all()
     first = [
         {"site": row.name, "number": 1, "document": row.document, "at": row.changed_at, "by": "control"}
@@ -37,4 +49,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("trials")
     op.drop_table("site_versions")
