@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.control.planes import Control
 from tests.origin.standing import eventually
 
 POSITION = Position("l", 1)
+PLUGINS = sorted(entry.name for entry in entry_points(group="tepi.plugins"))
 
 
 async def tepi(*words: object, **environment: str) -> tuple[int, str]:
@@ -146,7 +148,7 @@ async def test_a_node_that_joined_reaches_the_shops_commerce_routes_under_its_ce
         ("[plugins.storefront]\nseconds = -1", "tepi: plugins.storefront.seconds: got -1"),
         (
             "[plugins.storefornt]",
-            "tepi: plugins.storefornt: no such plugin, expected one of checkout, ledger, risk, storefront",
+            f"tepi: plugins.storefornt: no such plugin, expected one of {', '.join(PLUGINS)}",
         ),
         ('mutual_listen = "127.0.0.1:0"', "mutual_listen needs [control]"),
         ('listen = "192.0.2.1:1"', "tepi: 192.0.2.1:1 can't be listened on"),
