@@ -23,15 +23,15 @@ import cython
 
 ROWS = 8  # of the table: used once, twice, thrice, up to 5, 9, 17, 39 times, more
 COLUMNS = 24  # of the table: ticks since the last use, two for each doubling
-PULL = 0.2  # 0 weighs all items alike, and so keeps the most bytes of hits; 1 keeps the most hits
-FADE = 0.3  # how much less an item is expected the longer it was not used, before anything is learned
+PULL = 0.12  # 0 weighs all items alike, and so keeps the most bytes of hits; 1 keeps the most hits
+FADE = 0.4  # how much less an item is expected the longer it was not used, before anything is learned
 TICKS = 32  # in the time in which as much comes as there is room for
 DRAWN = 16  # by lot, at each turn
 KEPT = 5  # of the least worthy; all but the one that goes are looked at again
 LESSON = 1024  # turns after which the table is made anew, at most
 FIRST_LESSON = 256
 USES = 16  # from which a lesson can be drawn: a scan, from which nothing is used again, teaches nothing
-DOUBT = 5.0  # uses that what was expected before counts for
+DOUBT = 20.0  # uses that what was expected before counts for
 FORGETTING = 0.9  # of what was counted, at each lesson
 NEAR = 1.0  # what a cell learns of the columns beside its own, as against of itself
 FAR = 0.5  # of those beside these

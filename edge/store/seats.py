@@ -19,7 +19,7 @@ SEATS = 1 << 24  # entries at most
 STEP = 8192  # seats that are set up in one go
 SMALLEST = 8192  # bytes of the store for each that is remembered after it went
 MOST = 1 << 24  # remembered
-MIXED, BYTES = 0.2, 0.0  # how much small entries are preferred: for hits and bytes alike, and for bytes alone
+MIXED, BYTES = 0.12, 0.0  # preference for small entries: for hits and bytes alike, and for bytes
 _CAME = 8  # bytes before the rest: how much came since the last tick
 
 
