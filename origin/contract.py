@@ -193,6 +193,8 @@ class Product:
     pictures: tuple[str, ...]  # paths on the site
     descriptions: Mapping[str, str] = field(default_factory=dict)
     gtin: str | None = None
+    paths: Mapping[str, str] = field(default_factory=dict)  # its page on the site, by language
+    available: bool = True  # can be bought; read together with the price, so that all who show both agree
 
 
 class Catalogue(Protocol):

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from origin.contract import PRIVATE, Answer, CachePolicy, Money
+from origin import cards
+from origin.contract import PRIVATE, Answer, CachePolicy, Money, Product
 from origin.storefront.art import picture
 from origin.storefront.basket import Basket
 from origin.storefront.goods import DATA, LANGUAGES, Category, Good, Language, Offer, price_text
@@ -56,32 +57,47 @@ class Pages:
         )
         self._jinja.filters["rupiah"] = price_text
 
-    def home(self, language: Language, offers: Sequence[Offer], changed: float) -> Answer:
+    def home(self, site: str, language: Language, offers: Sequence[Offer], changed: float) -> Answer:
         """The shop's front: some goods of every shelf."""
         chosen = _some_of_each(offers)
         racks = [(category, self._first[category.slug]) for category in self._categories]
-        html = self._render("home.html", language, "/", offers=chosen, racks=racks)
+        texts = self._texts[language]
+        head = cards.of_page(self._place(site, language, "/"), texts["shop"], texts["claim"])
+        html = self._render("home.html", language, "/", offers=chosen, racks=racks, cards=head)
         return self._page(html, self._policy(chosen, "home"), modified=changed)
 
-    def category(self, language: Language, slug: str, offers: Sequence[Offer], changed: float) -> Answer:
+    def category(
+        self, site: str, language: Language, slug: str, offers: Sequence[Offer], changed: float
+    ) -> Answer:
         """One shelf, or a page that says there is none."""
         shelf = self._shelves.get(slug)
         if shelf is None:
             return self.missing(language)
         on_it = [offer for offer in offers if offer.good.category == slug]
+        heading, path = shelf.names[language], f"/c/{slug}"
+        head = cards.of_page(self._place(site, language, path), heading, self._texts[language]["claim"])
         html = self._render(
-            "listing.html", language, f"/c/{slug}", offers=on_it, heading=shelf.names[language], shelf=shelf
+            "listing.html", language, path, offers=on_it, heading=heading, shelf=shelf, cards=head
         )
         return self._page(html, self._policy(on_it, f"category-{slug}"), modified=changed)
 
-    def product(self, language: Language, slug: str, offers: Sequence[Offer], changed: float) -> Answer:
+    def product(
+        self, site: str, language: Language, slug: str, offers: Sequence[Offer], changed: float
+    ) -> Answer:
         """One product, and others of its shelf."""
         offer = next((one for one in offers if one.good.slug == slug), None)
         if offer is None:
             return self.missing(language)
         shelf = self._shelves[offer.good.category]
         more = [one for one in offers if one.good.category == shelf.slug and one is not offer]
-        html = self._render("product.html", language, f"/p/{slug}", offer=offer, shelf=shelf, more=more)
+        path, root = f"/p/{slug}", base(language)
+        trail = (
+            cards.Crumb(self._texts[language]["shop"], f"{root}/"),
+            cards.Crumb(shelf.names[language], f"{root}/c/{shelf.slug}"),
+            cards.Crumb(offer.good.names[language], root + path),
+        )
+        head = cards.of_product(self._place(site, language, path), self.described(offer), trail)
+        html = self._render("product.html", language, path, offer=offer, shelf=shelf, more=more, cards=head)
         return self._page(html, self._policy([offer, *more], "product"), modified=changed)
 
     def search(self, language: Language, query: str, hits: Sequence[Offer]) -> Answer:
@@ -144,6 +160,21 @@ class Pages:
         )
         return self._page(html, PRIVATE, 403)
 
+    def described(self, offer: Offer) -> Product:
+        """An offer as other plugins see it."""
+        good = offer.good
+        return Product(
+            sku=good.sku,
+            slug=good.slug,
+            names=dict(good.names),
+            price=offer.price,
+            categories=(good.category,),
+            pictures=(self.picture(good),),
+            descriptions=dict(good.about),
+            paths={language: f"{base(language)}/p/{good.slug}" for language in LANGUAGES},
+            available=offer.availability != "out",
+        )
+
     def picture(self, good: Good) -> str:
         """The path of a product's picture; another one when the picture is."""
         return self._static(f"p/{good.slug}.svg")
@@ -169,6 +200,10 @@ class Pages:
             tags=(*(f"page-{tag}" for tag in tags), *(tag for offer in shown for tag in tags_of(offer))),
         )
 
+    def _place(self, site: str, language: Language, path: str) -> cards.Place:
+        others: dict[str, str] = {other: base(other) + path for other in LANGUAGES if other != language}
+        return cards.Place(site, base(language) + path, self._texts[language]["shop"], language, others)
+
     def _render(self, template: str, language: Language, path: str | None, **values: object) -> str:
         other: Language = "en" if language == "id" else "id"
         return self._jinja.get_template(template).render(
@@ -184,6 +219,7 @@ class Pages:
                 "art": self.picture,
                 "shelf": None,
                 "query": None,
+                "cards": "",
                 **values,
             }
         )

@@ -76,7 +76,7 @@ class Storefront(PluginDefaults):
         categories, goods = read_catalogue()
         self._host = host
         self._pages = Pages(categories, goods, host.prefix, settings.seconds)
-        self.store = Store(host, categories, goods, self._pages.picture)
+        self.store = Store(host, categories, goods, self._pages.described)
         await self.store.seed()
         host.offer("catalogue", self.store)
         host.offer("stock", self.store, stand_in=True)
@@ -119,16 +119,18 @@ class Storefront(PluginDefaults):
     def _pages_in(self, language: Language) -> Iterable[Route]:
         root = base(language)
 
-        async def home(_call: Call) -> Answer:
-            return self._pages.home(language, await self.store.offers(), await self.store.changed_at())
+        async def home(call: Call) -> Answer:
+            return self._pages.home(
+                _site(call), language, await self.store.offers(), await self.store.changed_at()
+            )
 
         async def category(call: Call) -> Answer:
             offers, at = await self.store.offers(), await self.store.changed_at()
-            return self._pages.category(language, call.match["slug"], offers, at)
+            return self._pages.category(_site(call), language, call.match["slug"], offers, at)
 
         async def one(call: Call) -> Answer:
             offers, at = await self.store.offers(), await self.store.changed_at()
-            return self._pages.product(language, call.match["slug"], offers, at)
+            return self._pages.product(_site(call), language, call.match["slug"], offers, at)
 
         async def search(call: Call) -> Answer:
             query = " ".join(call.request.query.get("q", "")[:LONGEST_QUERY].split())
@@ -234,6 +236,11 @@ class Storefront(PluginDefaults):
             "stock": offer.stock if offer.availability == "low" else None,
         }
         return Answer(document, CachePolicy(seconds=LIVE, tags=tags_of(offer)))
+
+
+def _site(call: Call) -> str:
+    """The name that the shop's pages go by: the site's own, whichever of its names was asked for."""
+    return call.visitor.site or call.request.host
 
 
 def _secure(call: Call) -> bool:

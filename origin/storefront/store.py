@@ -45,17 +45,17 @@ holds = Table(
 
 
 class Store:
-    """Implements `Catalogue` and `Stock` for the shop's own goods, whose pictures lie at `picture`."""
+    """Implements `Catalogue` and `Stock` for the shop's own goods, which other plugins see as `described`."""
 
     def __init__(
         self,
         host: Host,
         categories: Sequence[Category],
         goods: Sequence[Good],
-        picture: Callable[[Good], str],
+        described: Callable[[Offer], Product],
     ) -> None:
         self._host = host
-        self._picture = picture
+        self._described = described
         self.categories = {category.slug: category for category in categories}
         self.goods = {good.sku: good for good in goods}
         self.slugs = {good.slug: good for good in goods}
@@ -79,11 +79,15 @@ class Store:
         """Everything, in the data file's order, at today's price and stock."""
         async with self._host.read() as connection:
             rows = {row.sku: row for row in await connection.execute(select(products))}
-        stock: Stock = self._host.use("stock")
-        kept_elsewhere = None if stock is self else await stock.shown()
+        kept_elsewhere = await self._kept_elsewhere()
         return [
             _offer(good, rows[good.sku], kept_elsewhere) for good in self.goods.values() if good.sku in rows
         ]
+
+    async def _kept_elsewhere(self) -> Mapping[str, Shown] | None:
+        """What pages say of stock that another plugin keeps; None where it is ours."""
+        stock: Stock = self._host.use("stock")
+        return None if stock is self else await stock.shown()
 
     async def changed_at(self) -> float:
         """When a price or an availability changed last."""
@@ -117,24 +121,12 @@ class Store:
         if good is None:
             return None
         async with self._host.read() as connection:
-            price = await connection.execute(select(products.c.price).where(products.c.sku == sku))
-            minor = price.scalar()
-        return None if minor is None else self._product(good, Money(minor, good.price.currency))
+            row = (await connection.execute(select(products).where(products.c.sku == sku))).one_or_none()
+        return None if row is None else self._described(_offer(good, row, await self._kept_elsewhere()))
 
     async def products(self) -> Sequence[Product]:
         """Everything for sale."""
-        return [self._product(offer.good, offer.price) for offer in await self.offers()]
-
-    def _product(self, good: Good, price: Money) -> Product:
-        return Product(
-            sku=good.sku,
-            slug=good.slug,
-            names=dict(good.names),
-            price=price,
-            categories=(good.category,),
-            pictures=(self._picture(good),),
-            descriptions=dict(good.about),
-        )
+        return [self._described(offer) for offer in await self.offers()]
 
     # Stock ----------------------------------------------------------------------------------------
 
