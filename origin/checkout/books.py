@@ -44,12 +44,17 @@ def shares_of(session: Session) -> Shares:
 
 
 def payment_postings(session: Session, payment: Payment, step: Step) -> list[Posting]:
-    """Money that a provider took for the shop. A surplus earns nothing: it will be given back."""
+    """Money that a provider took for the shop: what came in parts is booked as if it had come at once.
+
+    A surplus earns nothing: it will be given back.
+    """
     captured = step.captured
     clearing = Chart.clearing(payment.provider)
     if step.surplus:
         return _postings(payment.currency, (clearing, captured), (Chart.REFUNDS, -captured))
-    goods, shipping, taxes = shares_of(session).of(captured)
+    shares, after = shares_of(session), step.payment.captured
+    parts = zip(shares.of(after), shares.of(after - captured), strict=True)
+    goods, shipping, taxes = (now - before for now, before in parts)
     return _postings(
         payment.currency,
         (clearing, captured),
@@ -97,7 +102,7 @@ async def book(ledger: Ledger, connection: Statements, step: Step) -> None:
     paid = About("payment", session.id, payment.provider, payment.method, reference)
     memo = f"{payment.method} {reference}"
     if step.reserved:
-        expected = replace(step, captured=payment.amount)
+        expected = replace(step, captured=payment.amount, payment=replace(payment, captured=payment.amount))
         await ledger.reserve(
             connection, reservation, payment_postings(session, payment, expected), memo, paid
         )

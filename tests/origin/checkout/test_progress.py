@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from origin.checkout.books import Shares, payment_postings, refund_postings, shares_of, takes_reservation
@@ -82,6 +82,7 @@ def test_shares_sum_to_what_is_shared_and_grow_with_it(total: int, data: st.Data
 
 
 @given(st.lists(charges, min_size=1, max_size=10))
+@example([charge("authorized"), charge("paid", TOTAL - 1), charge("paid", TOTAL, TOTAL)])
 def test_every_transfer_balances_and_a_whole_refund_takes_all_taxes_back(news: list[Charge]) -> None:
     order, paying = session(), payment()
     balance: dict[str, int] = {}
