@@ -9,7 +9,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from control.dashboard import charts, entrance, hooks, live, pages, people, plugins, world
+from control.dashboard import charts, entrance, hooks, live, pages, people, plugins, rollouts, world
 from control.dashboard.assets import PREFIX, Assets
 from control.dashboard.history import SPANS, History
 from control.dashboard.language import LANGUAGES, Language, load_languages
@@ -51,6 +51,9 @@ def setup(app: web.Application, plane: Plane) -> None:
         ("GET", "/purges", pages.purges, "read"),
         ("POST", "/purges", pages.purge, "purge"),
         ("GET", "/explain", pages.explain, "read"),
+        ("GET", "/rollouts", rollouts.rollouts, "read"),
+        ("GET", "/rollouts/{site}", rollouts.rollout, "read"),
+        ("POST", "/rollouts/{site}", rollouts.change_rollout, "sites"),
         ("GET", "/hooks", hooks.hooks, "read"),
         ("POST", "/hooks", hooks.change_hooks, "sites"),
         ("GET", "/hooks/{node}/{letter}", hooks.letter, "sites"),

@@ -20,7 +20,7 @@ NAMES = ("jakarta", "frankfurt", "virginia")
 DESK, PHONE, SMALL = (1280, 900), (390, 844), (320, 640)
 PAGES = (
     "/", "/purges", "/explain?url=http://shop.example/p/1", "/users", "/tokens", "/audit?verify=yes",
-    "/account",
+    "/account", "/rollouts", "/rollouts/shop",
 )  # fmt: skip
 
 
