@@ -89,17 +89,15 @@ class Pages:
 
     def problem(self, language: str, problem: Problem, back: str) -> Answer:
         """Why a basket can't be paid, in the visitor's words."""
-        return self.message(language, "title", self.said(language, problem), back, problem.status)
+        said, changes = self.said(language, problem), self._changes(language, problem)
+        return self.message(language, "title", said, back, problem.status, changes)
 
     def said(self, language: str, problem: Problem) -> str:
         """A refusal in the visitor's words."""
         texts = self._texts[language]
         match problem.kind:
             case "price-changed":
-                first = problem.more["prices"][0]
-                currency = problem.more["currency"]
-                shown = {key: written(Money(first[key], currency), language) for key in ("shown", "now")}
-                return texts["price_changed"].format(sku=first["sku"], **shown)
+                return texts["prices_changed"]
             case "out-of-stock":
                 return texts["out_of_stock"].format(**problem.more)
             case "declined":
@@ -109,11 +107,32 @@ class Pages:
             case _:
                 return texts["wrong"].format(detail=problem.detail)
 
-    def message(self, language: str, heading: str, text: str, back: str, status: int) -> Answer:
-        """A page that says one thing; `text` is a text's name or the text itself."""
+    def _changes(self, language: str, problem: Problem) -> Sequence[str]:
+        """Every product whose price is another than its page said, with both."""
+        if problem.kind != "price-changed":
+            return ()
+        texts, currency, names = self._texts[language], problem.more["currency"], problem.more["names"]
+        return [
+            texts["price_changed"].format(
+                name=names[one["sku"]].get(language) or one["sku"],
+                shown=written(Money(one["shown"], currency), language),
+                now=written(Money(one["now"], currency), language),
+            )
+            for one in problem.more["prices"]
+        ]
+
+    def message(
+        self, language: str, heading: str, text: str, back: str, status: int, points: Sequence[str] = ()
+    ) -> Answer:
+        """A page that says one thing, point by point; `text` is a text's name or the text itself."""
         texts = self._texts[language]
         html = self._render(
-            "message.html", language, heading=texts[heading], text=texts.get(text, text), back=back
+            "message.html",
+            language,
+            heading=texts[heading],
+            text=texts.get(text, text),
+            points=points,
+            back=back,
         )
         return Answer(html, PRIVATE, status=status, fields=self._fields)
 

@@ -129,7 +129,7 @@ class Sessions:
     async def wanted(self, asked: CartRequest, *, agreed: bool = False) -> Sequence[Wanted]:
         """The basket at today's prices, or at those that it says where they are `agreed`. Raises Problem."""
         catalogue: Catalogue = self._host.use("catalogue")
-        wanted, seen, changed = [], set(), []
+        wanted, seen, changed, names = [], set(), [], {}
         for number, line in enumerate(asked.lines):
             if line.sku in seen:
                 raise wrong(f"lines.{number}.sku", line.sku, "each product in one line")
@@ -143,6 +143,7 @@ class Sessions:
                 price = await self._in(asked.currency, product)
             if line.price is not None and line.price != price.minor:
                 changed.append({"sku": line.sku, "shown": line.price, "now": price.minor})
+                names[line.sku] = dict(product.names)
             wanted.append(Wanted(line.sku, line.quantity, price, dict(product.names)))
         if changed:
             first = changed[0]
@@ -150,7 +151,7 @@ class Sessions:
                 409,
                 "price-changed",
                 f"{first['sku']}: the page said {first['shown']}, the price is {first['now']}",
-                more={"currency": asked.currency, "prices": changed},
+                more={"currency": asked.currency, "prices": changed, "names": names},
             )
         return wanted
 

@@ -134,6 +134,24 @@ async def test_an_order_that_is_not_paid_is_cancelled_and_a_paid_one_is_not(shop
     assert ['value="refund"' in text, 'value="cancel"' in text] == [True, False]
 
 
+async def test_what_was_authorized_is_taken_once_from_the_desk(tmp_path: Path) -> None:
+    async with market(tmp_path, capture="later") as shop:
+        id = await shop.buy(email=BUYER)
+        await shop.becomes(id, "authorized")
+        whole = (await shop.till.session(id))["total"]
+        assert 'value="capture"' in (await page(shop, f"/orders/{id}"))[1]
+        assert (await shop.sandbox.totals())["captured"] == await shop.till.booked("sandbox") == 0
+        refused = await done(shop, id, "capture", amount=f"{whole}")
+        assert (refused[0], refused[1]["errors"][0]["field"]) == (422, "amount")
+        status, told = await done(shop, id, "capture", attempt="first")
+        assert (status, told["state"], told["paid"]) == (200, "paid", whole)
+        await done(shop, id, "capture", attempt="second")
+        assert (await shop.sandbox.totals())["captured"] == await shop.till.booked("sandbox") == whole
+        assert await shop.till.reserved("sandbox") == 0
+        assert 'value="capture"' not in (await page(shop, f"/orders/{id}"))[1]
+        assert (await shop.till.emitted()).count("order.paid") == 1
+
+
 async def test_orders_come_as_a_file_without_formulas(shop: Market) -> None:
     id = await paid(shop, reference="=1+1")
     url = f"http://{shop.till.bound.admin}/plugins/checkout/orders?as=csv"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from playwright.async_api import Page as Tab
 from playwright.async_api import async_playwright
 
 from tests.origin.checkout.sandboxes import Market, market
-from tests.origin.checkout.till import COFFEE, PPN, PRICE, SHIPPING, Got
+from tests.origin.checkout.till import COFFEE, PPN, PRICE, SHIPPING, TORAJA, Got
 from tests.support.tools import chromium
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
@@ -35,7 +35,12 @@ STATES = (
 FAST = {"id": "fast", "names": {"id": "Kilat", "en": "Express"}, "price": 5_000_000, "countries": ["ID"]}
 
 
-async def form(shop: Market, path: str, fields: dict[str, str], headers: dict[str, str] | None = None) -> Got:
+async def form(
+    shop: Market,
+    path: str,
+    fields: Mapping[str, str] | Sequence[tuple[str, str]],
+    headers: dict[str, str] | None = None,
+) -> Got:
     return await shop.till.ask(
         "POST", f"/commerce/checkout{path}", data=fields, headers=SAME if headers is None else headers,
         allow_redirects=False,
@@ -86,6 +91,31 @@ async def test_a_basket_that_cannot_be_paid_is_told_why(
         assert page.status == status
         assert says in page.text
         html5lib.HTMLParser(strict=True).parse(page.text)
+
+
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [
+        ("en", ("Gayo arabica coffee 250 g was Rp1 and is Rp85,000.", "Toraja")),
+        ("id", ("tadi Rp1, sekarang Rp85.000.", "Toraja")),
+    ],
+)
+async def test_every_product_whose_price_changed_is_named_with_both(
+    language: str, says: tuple[str, ...], tmp_path: Path
+) -> None:
+    async with market(tmp_path) as shop:
+        lines = [f"{COFFEE}:1:100", f"{TORAJA}:2:100"]
+        basket = [*wanted(language=language).items(), *(("line", line) for line in lines)]
+        page = await form(shop, "/begin", [one for one in basket if one[1] != f"{COFFEE}:2:{PRICE}"])
+        points = [one for one in page.text.splitlines() if one.startswith("<li>")]
+        assert (page.status, len(points)) == (409, 2)
+        text = " ".join(points).replace("\N{NO-BREAK SPACE}", "")
+        assert [one in text for one in says] == [True, True], text
+        html5lib.HTMLParser(strict=True).parse(page.text)
+        got = await shop.till.post(
+            "/sessions", {"lines": [{"sku": COFFEE, "quantity": 1, "price": 100}], "currency": "IDR"}
+        )
+        assert (got.status, list(got.json["names"])) == (409, [COFFEE])
 
 
 async def test_forms_of_other_sites_are_refused(tmp_path: Path) -> None:
