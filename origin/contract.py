@@ -434,6 +434,15 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """What a provider says of a card: its fingerprint (never its number), and the country (ISO 3166, two
+    letters) of the bank that gave it out. Empty: it does not say."""
+
+    fingerprint: str = ""
+    country: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What becomes of an attempt. `challenge`: 3-D Secure must be asked for. A review lets the payment be
     authorised and holds the goods back until `risk.reviewed` {"order", "decision", "approved", "by"}.
@@ -455,6 +464,12 @@ class Risk(Protocol):
         """Decides, and keeps in the caller's transaction what was decided, by which rules and values.
 
         The same order with the same facts gets the decision that it has already.
+        """
+        ...
+
+    async def recognise(self, connection: Statements, order: str, card: Card) -> Verdict | None:
+        """The provider says with which card the order's latest attempt is paid: it is judged again, and no
+        milder than before. None: it was never assessed. The same word again changes nothing.
         """
         ...
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from origin.checkout.browser import Browser
 from origin.checkout.problems import Problem
 from origin.checkout.records import Payment, Review, Session
-from origin.contract import Attempt, Host, Money, Risk, Statements, Verdict
+from origin.contract import Attempt, Card, Host, Money, Risk, Statements, Verdict
 
 
 class Blocked(Problem):
@@ -41,6 +41,18 @@ async def assessed(
         page_viewed=browser.page_viewed,
     )
     return await risk.assess(connection, attempt)
+
+
+async def recognised(host: Host, connection: Statements, session: Session, card: Card) -> Session:
+    """The session as risk judges it with its card: held for a review, or rejected."""
+    try:
+        risk: Risk = host.use("risk")
+    except LookupError:
+        return session
+    verdict = await risk.recognise(connection, session.id, card)
+    if verdict is not None and verdict.action == "block":
+        return _with(session, {**session.reviews, verdict.decision: "rejected"})
+    return held_for(session, verdict)
 
 
 def held_for(session: Session, verdict: Verdict | None) -> Session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -20,7 +21,7 @@ from origin.checkout.providers.contract import (
     Unavailable,
 )
 from origin.checkout.tables import orphans, payments
-from origin.contract import Host, Money, NotNow, Statements, Webhook
+from origin.contract import Card, Host, Money, NotNow, Statements, Webhook
 
 log = logging.getLogger("tepi.checkout")
 
@@ -120,6 +121,7 @@ def _confirming(payment: str | None, charge: Charge) -> dict[str, Any]:
             "captured": charge.captured.minor,
             "currency": charge.captured.currency,
             "refunded": charge.refunded,
+            "card": None if charge.card is None else asdict(charge.card),
         }
     }
 
@@ -128,7 +130,12 @@ def _confirmed(body: Mapping[str, Any]) -> Notice | None:
     said = body.get(CONFIRMED)
     if said is None:
         return None
+    card = said.get("card")
     charge = Charge(
-        said["reference"], said["state"], Money(said["captured"], said["currency"]), said["refunded"]
+        said["reference"],
+        said["state"],
+        Money(said["captured"], said["currency"]),
+        said["refunded"],
+        card=None if card is None else Card(**card),
     )
     return Notice(said["payment"], charge.reference, charge)

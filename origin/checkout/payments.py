@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from origin.checkout.accounts import Accounts
 from origin.checkout.answered import in_flight
-from origin.checkout.assessing import Blocked, assessed, held_for
+from origin.checkout.assessing import Blocked, assessed, held_for, recognised
 from origin.checkout.books import book, ledger_of
 from origin.checkout.browser import Browser
 from origin.checkout.order import PaymentRequest
@@ -256,6 +256,9 @@ class Payments:
         )
         given_back = int((await connection.execute(done)).scalar_one())
         made = step(session, payment, charge, self._host.now(), given_back)
+        if charge.card is not None and made.session.payment == id:
+            judged = await recognised(self._host, connection, made.session, charge.card)
+            made = replace(made, session=judged)
         ledger = ledger_of(self._host)
         if ledger is not None:
             made = with_reservation(payment, made)

@@ -12,12 +12,12 @@ from typing import Any
 
 from sqlalchemy import Select, and_, case, distinct, func, insert, literal, or_, select, update
 
-from origin.contract import Attempt, Host, Outcome, Statements, Verdict
+from origin.contract import Attempt, Card, Host, Outcome, Statements, Verdict
 from origin.money import checked
-from origin.risk.facts import COUNTED, DAY, HOUR, Before, facts_of
+from origin.risk.facts import COUNTED, DAY, HOUR, Before, Fact, facts_of, recognised, speed
 from origin.risk.networks import kind_of, network_of
 from origin.risk.reports import Decided
-from origin.risk.rules import DEFAULT, RuleSet, judge
+from origin.risk.rules import DEFAULT, SEVERITY, Judged, RuleSet, judge
 from origin.risk.tables import decisions, rulesets
 
 LONGEST_ORDER = 120
@@ -84,10 +84,78 @@ class Desk:
                 review="open" if judged.action == "review" else "",
                 reviewed_by="",
                 outcome="",
+                replaced_by="",
                 **keys,
             )
         )
         return Verdict(id, judged.action, judged.challenge, judged.matched)
+
+    async def recognise(self, connection: Statements, order: str, card: Card) -> Verdict | None:
+        """Judges an order's latest attempt again, with its card; no milder than before.
+
+        The decision that it had is completed; a graver one is a decision of its own that takes its place.
+        """
+        latest = select(decisions).where(decisions.c.order_id == order).order_by(decisions.c.number.desc())
+        row = (await connection.execute(latest.limit(1))).first()
+        if row is None:
+            return None
+        keys = {name: getattr(row, name) for name in COUNTED}
+        keys["card"] = self._hidden("card", card.fingerprint) or row.card
+        country = card.country.upper() or row.facts["card_country"]
+        if (keys["card"], country) == (row.card, row.facts["card_country"]):
+            return _verdict(row)
+        facts = await self._recognised(connection, row, keys, country)
+        version, rules = await current(connection)
+        judged = judge(rules.rules, facts)
+        known: dict[str, Any] = {"facts": facts, **keys}
+        if SEVERITY[judged.action] >= SEVERITY[row.action]:  # else what was decided stands, for its reasons
+            known |= {
+                "matched": list(judged.matched),
+                "failed": list(judged.failed),
+                "version": version,
+            }
+        if SEVERITY[judged.action] <= SEVERITY[row.action]:
+            await connection.execute(update(decisions).where(decisions.c.id == row.id).values(**known))
+            return _verdict(row)
+        return await self._replaced(connection, row, judged, known)
+
+    async def _recognised(
+        self, connection: Statements, row: Any, keys: Mapping[str, str], country: str
+    ) -> Mapping[str, Fact]:
+        now = self._host.now()
+        counts = await self._counts(connection, keys, now)
+        before = await self._before(connection, {**dict.fromkeys(COUNTED, ""), "card": keys["card"]})
+        travel = speed(str(row.facts["country"]), now, before, self._centres)
+        return recognised(row.facts, country, counts, travel)
+
+    async def _replaced(
+        self, connection: Statements, row: Any, judged: Judged, known: Mapping[str, Any]
+    ) -> Verdict:
+        """A graver decision, under which the attempt is counted from now on; nobody answers the old one."""
+        id = secrets.token_hex(16)
+        old = {
+            **dict.fromkeys(COUNTED, ""),
+            "digest": row.id,
+            "replaced_by": id,
+            "review": "" if row.review == "open" else row.review,
+        }
+        await connection.execute(update(decisions).where(decisions.c.id == row.id).values(**old))
+        await connection.execute(
+            insert(decisions).values(
+                id=id,
+                order_id=row.order_id,
+                digest=row.digest,
+                action=judged.action,
+                challenge=row.challenge,
+                at=self._host.now(),
+                review="open" if judged.action == "review" else "",
+                reviewed_by="",
+                outcome=row.outcome,
+                replaced_by="",
+                **known,
+            )
+        )
+        return Verdict(id, judged.action, row.challenge, judged.matched)
 
     async def learn(self, connection: Statements, order: str, outcome: Outcome) -> None:
         """What became of an order: of its latest attempt. A later word never takes back a graver one."""
@@ -156,7 +224,7 @@ class Desk:
 
     async def history(self, since: float, most: int) -> list[Decided]:
         """The latest decisions since a moment: what rules are measured by and tried against."""
-        asked = select(decisions).where(decisions.c.at >= since)
+        asked = select(decisions).where(decisions.c.at >= since, decisions.c.replaced_by == "")
         rows = await self._rows(asked.order_by(decisions.c.number.desc()).limit(most))
         return [
             Decided(

@@ -16,6 +16,7 @@ EARTH_RADIUS_KM = 6371.0
 
 HOUR, DAY = 3600.0, 86_400.0
 COUNTED = ("address", "network", "device", "email", "card")
+BY_CARD = ("card_hour", "card_day", "cards_day", "address_cards_hour")
 
 MEANINGS: Mapping[str, str] = {
     "amount": "the order's amount in whole units, such as 85000.0",
@@ -89,6 +90,22 @@ def facts_of(
         for span in ("hour", "day"):
             known[f"{name}_{span}"] = counts.get(f"{name}_{span}", 0)
     return known
+
+
+def recognised(
+    facts: Mapping[str, Fact], card_country: str, counts: Mapping[str, int], travel_kmh: float
+) -> dict[str, Fact]:
+    """What was known of an attempt, and what its card adds: counts by that card, and how far it came."""
+    country, card = facts["country"], card_country.upper()
+    travelled = facts["travel_kmh"]
+    assert isinstance(travelled, int | float)
+    return {
+        **facts,
+        "card_country": card,
+        "card_abroad": bool(card and country and card != country),
+        "travel_kmh": max(float(travelled), travel_kmh),
+        **{name: counts[name] for name in BY_CARD if name in counts},
+    }
 
 
 def speed(

@@ -17,6 +17,7 @@ from origin.risk.facts import MEANINGS, Fact
 
 Action = Literal["challenge", "allow", "block", "review"]
 ORDER: tuple[Action, ...] = get_args(Action)
+SEVERITY = {"allow": 0, "review": 1, "block": 2}
 MOST_RULES = 200
 LONGEST = 1000
 SAMPLES: tuple[dict[str, Fact], ...] = tuple(

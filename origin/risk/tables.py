@@ -51,6 +51,7 @@ decisions = Table(
     Column("reviewed_by", String(120), nullable=False),
     Column("reviewed_at", Float),
     Column("outcome", String(8), nullable=False),  # "" | paid | failed | refunded | disputed
+    Column("replaced_by", String(32), nullable=False),  # the decision made once the card was known
     UniqueConstraint("id"),
     UniqueConstraint("order_id", "digest"),
     Index("risk_decisions_at", "at"),

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from origin.checkout.order import Method
 from origin.checkout.states import Signal
-from origin.contract import Money
+from origin.contract import Card, Money
 
 GROUP = "tepi.providers"
 
@@ -95,6 +95,7 @@ class Charge:
     refunded: int = 0
     action: Action | None = None
     reason: str = ""
+    card: Card | None = None  # with which it is paid, once that is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from origin.checkout.providers.contract import (
 )
 from origin.checkout.providers.sdk import Limited, asked, silence
 from origin.checkout.states import Signal
-from origin.contract import Money
+from origin.contract import Card, Money
 from origin.money import money
 
 SIGNALS: Mapping[str, Signal] = {
@@ -206,7 +206,14 @@ def _charge(known: Mapping[str, Any], reference: str) -> Charge:
     total = money(str(known.get("gross_amount", "0")), "IDR")
     captured = total if state == "paid" else Money(0, "IDR")
     refunded = money(str(known.get("refund_amount") or "0"), "IDR").minor
-    return Charge(reference, state, captured, refunded, _action(known), str(known.get("status_message", "")))
+    reason = str(known.get("status_message", ""))
+    return Charge(reference, state, captured, refunded, _action(known), reason, _card(known))
+
+
+def _card(known: Mapping[str, Any]) -> Card | None:
+    """A masked number has its issuer's digits and the last four: all that Midtrans says of a card."""
+    masked = known.get("masked_card")
+    return Card(str(masked)) if masked else None
 
 
 def _action(known: Mapping[str, Any]) -> Action | None:

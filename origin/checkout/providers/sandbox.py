@@ -23,7 +23,7 @@ from origin.checkout.providers.contract import (
     Tools,
     Transfer,
 )
-from origin.contract import Money
+from origin.contract import Card, Money
 
 METHODS: Mapping[Method, tuple[str, ...]] = {
     "card": (),
@@ -121,9 +121,18 @@ def charge_of(document: Mapping[str, Any]) -> Charge:
             captured=Money(int(document["captured"]), str(document["currency"])),
             refunded=int(document["refunded"]),
             action=_action(document.get("action")),
+            card=_card(document.get("card")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Declined(f"its payment can't be read: {error}") from error
+
+
+def _card(document: Mapping[str, Any] | None) -> Card | None:
+    match document:
+        case {"fingerprint": str(fingerprint), "country": str(country)}:
+            return Card(fingerprint, country)
+        case _:
+            return None
 
 
 def _action(document: Mapping[str, Any] | None) -> Action | None:

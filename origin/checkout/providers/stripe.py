@@ -23,7 +23,7 @@ from origin.checkout.providers.contract import (
 )
 from origin.checkout.providers.sdk import SECONDS, asked, silence
 from origin.checkout.states import Signal
-from origin.contract import Money
+from origin.contract import Card, Money
 
 MARK = "tepi"  # the key of our name in Stripe's metadata
 SOONEST, LATEST = 1_860, 86_400  # seconds that a hosted page can be paid, by Stripe's rules
@@ -146,7 +146,7 @@ class Stripe(ProviderDefaults):
         charge = None if intent is None else intent.latest_charge
         refunded = 0 if charge is None or isinstance(charge, str) else charge.amount_refunded
         action: Action | None = Redirect(known.url) if known.status == "open" and known.url else None
-        return Charge(known.id, _signal(known, intent), captured, refunded, action)
+        return Charge(known.id, _signal(known, intent), captured, refunded, action, card=_card(charge))
 
     async def _ask(self, call: Callable[..., Any], *words: Any) -> Any:
         try:
@@ -173,6 +173,17 @@ def _signal(known: Any, intent: Any) -> Signal:
             return "expired"
         case _:
             return "pending"
+
+
+def _card(charge: Any) -> Card | None:
+    """The card of an expanded charge; Stripe's fingerprint is the same for the same card."""
+    if charge is None or isinstance(charge, str):
+        return None
+    match charge.to_dict():
+        case {"payment_method_details": {"card": {"fingerprint": fingerprint, "country": country}}}:
+            return Card(str(fingerprint or ""), str(country or ""))
+        case _:
+            return None
 
 
 def _keyed(key: str) -> dict[str, str]:

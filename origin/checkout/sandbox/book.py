@@ -93,6 +93,14 @@ class Book:
                 self._database.execute("UPDATE payments SET captured = amount WHERE id = ?", (id,))
             return self._told(id, now, hook_at)
 
+    def note(self, id: str, more: Mapping[str, Any]) -> None:
+        """What the payment's document says from now on, beside what it said. Raises Wrong."""
+        row = self._database.execute("SELECT document FROM payments WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            raise Wrong(404, f"no payment {id}")
+        document = json.dumps({**json.loads(row["document"]), **more})
+        self._database.execute("UPDATE payments SET document = ? WHERE id = ?", (document, id))
+
     def capture(self, id: str, amount: int, now: float, hook_at: float) -> dict[str, Any]:
         """Takes a part or all of what was authorized."""
         before = self.find(id, now)

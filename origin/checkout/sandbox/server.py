@@ -153,8 +153,11 @@ class Sandbox:
 
     async def _pay(self, request: web.Request) -> web.Response:
         """What a bank does when somebody transferred or scanned: paid, or failed."""
-        outcome = str(_document(await request.read()).get("outcome", "paid"))
-        paid = self._book.finish(request.match_info["id"], outcome, *self._moments())
+        said = _document(await request.read())
+        outcome, id = str(said.get("outcome", "paid")), request.match_info["id"]
+        if "card" in said:
+            self._book.note(id, {"card": said["card"]})
+        paid = self._book.finish(id, outcome, *self._moments())
         return web.json_response(paid)
 
     async def _totals(self, _request: web.Request) -> web.Response:

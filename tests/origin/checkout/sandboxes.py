@@ -92,8 +92,8 @@ class Sandbox:
     async def totals(self) -> Any:
         return await self.call("GET", "/v1/totals")
 
-    async def pay(self, id: str, outcome: str = "paid") -> Any:
-        return await self.call("POST", f"/v1/payments/{id}/pay", {"outcome": outcome})
+    async def pay(self, id: str, outcome: str = "paid", **more: Any) -> Any:
+        return await self.call("POST", f"/v1/payments/{id}/pay", {"outcome": outcome, **more})
 
     async def quiet(self) -> None:
         """Returns once every webhook was taken."""

@@ -201,6 +201,38 @@ async def test_a_provider_that_does_not_answer_is_told_later_of_the_rejection(tm
         await shop.market.becomes(session, "cancelled")
 
 
+async def test_the_providers_card_is_judged_before_the_goods_leave(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as shop:
+        await shop.desks.desk.keep(ruleset(("foreign", "review", "card_country == 'US'")), "test")
+        before = await shop.available()
+        session = str((await shop.market.till.open())["id"])
+        await shop.market.begin(session)
+        (first,) = await shop.desks.desk.of_order(session)
+        assert (first["action"], first["facts"]["card_country"]) == ("allow", "")
+        card = {"fingerprint": "fp_stolen", "country": "US"}
+        await shop.market.sandbox.pay(await shop.market.reference(session), card=card)
+        decision = await shop.waits(session, "paid")
+        _, second = await shop.desks.desk.of_order(session)
+        assert (second["id"], second["facts"]["card_country"], second["outcome"]) == (decision, "US", "paid")
+        await shop.desks.desk.review(decision, False, "sari")
+        await shop.market.becomes(session, "refunded")
+        await shop.ends(session, "released")
+        assert await shop.available() == before
+
+
+async def test_a_card_that_rules_block_gets_its_money_back_and_no_goods(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as shop:
+        await shop.desks.desk.keep(ruleset(("stolen", "block", "card_day >= 1")), "test")
+        before, card = await shop.available(), {"fingerprint": "fp_1", "country": "ID"}
+        for state in ("paid", "refunded"):
+            session = str((await shop.market.till.open())["id"])
+            await shop.market.begin(session)
+            await shop.market.sandbox.pay(await shop.market.reference(session), card=card)
+            await shop.market.becomes(session, state)
+        await shop.ends(session, "released")
+        assert await shop.available() == before - 2
+
+
 def test_every_review_must_be_approved_and_one_rejection_refuses() -> None:
     def verdict(decision: str) -> Verdict:
         return Verdict(decision, "review", False, ())

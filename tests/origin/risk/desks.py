@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 
 from origin.app import Origin, PluginHost, Wiring
-from origin.contract import Attempt, Money, Outcome, Verdict, Visitor
+from origin.contract import Attempt, Card, Money, Outcome, Verdict, Visitor
 from origin.registry import settings_of
 from origin.risk.desk import Desk
 from origin.risk.plugin import RiskPlugin
@@ -57,6 +57,10 @@ class Desks:
     async def assess(self, one: Attempt) -> Verdict:
         async with self.host.write() as connection:
             return await self.desk.assess(connection, one)
+
+    async def recognise(self, order: str, card: Card) -> Verdict | None:
+        async with self.host.write() as connection:
+            return await self.desk.recognise(connection, order, card)
 
     async def learn(self, order: str, outcome: Outcome) -> None:
         async with self.host.write() as connection:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from origin.contract import Money, Risk, Visitor
+from origin.contract import Card, Money, Risk, Visitor
 from origin.risk.desk import NoSuchDecision
 from tests.origin.ledger.books import ENGINES, database_url
 from tests.origin.risk.desks import HOME, Desks, attempt, open_desk, ruleset
@@ -91,6 +91,41 @@ async def test_outcomes_are_learnt_and_none_takes_back_a_graver_one(desks: Desks
         await desks.learn("1", outcome)  # type: ignore[arg-type]
     await desks.learn("never seen", "paid")
     assert [one["outcome"] for one in await desks.desk.of_order("1")] == ["", "disputed"]
+
+
+async def test_a_card_that_is_known_later_is_judged_and_counted_once(desks: Desks) -> None:
+    await desks.desk.keep(
+        ruleset(("abroad", "review", "card_abroad"), ("many", "block", "card_day > 1")), "t"
+    )
+    for order in ("1", "2", "3"):
+        assert (await desks.assess(attempt(order, card="", card_country="", device="d"))).action == "allow"
+    card = Card("fp_7", "us")
+    first = await desks.recognise("1", card)
+    assert first is not None
+    assert (first.action, first.reasons) == ("review", ("abroad",))
+    assert await desks.recognise("1", card) == first, "the same word again changes nothing"
+    again = await desks.assess(attempt("1", card="", card_country="", device="d"))
+    assert again.decision == first.decision
+    await desks.recognise("2", Card("fp_7", "ID"))
+    await desks.recognise("3", card)
+    facts = await desks.facts("3")
+    assert (facts["card_day"], facts["cards_day"], facts["device_day"]) == (2, 1, 2)
+    (_, last) = await desks.desk.of_order("3")
+    assert (last["action"], last["matched"]) == ("block", ["many"])
+    assert await desks.recognise("unheard of", card) is None
+    await desks.assess(attempt("4", card="fp_7", card_country="", device="d"))
+    facts = await desks.facts("4")
+    assert (facts["card_day"], facts["device_day"], facts["address_day"]) == (3, 3, 3)
+    assert len(await desks.desk.history(0, 100)) == 4, "a decision that was replaced is measured no more"
+
+
+async def test_a_milder_word_of_a_card_changes_no_decision(desks: Desks) -> None:
+    await desks.desk.keep(ruleset(("home", "allow", "card_country == 'ID'"), ("rest", "review", "true")), "t")
+    before = await desks.assess(attempt("1", card="", card_country=""))
+    assert await desks.recognise("1", Card("fp_1", "ID")) == before
+    (kept,) = await desks.desk.of_order("1")
+    assert (kept["action"], kept["review"], kept["matched"]) == ("review", "open", ["rest"])
+    assert kept["facts"]["card_country"] == "ID"
 
 
 async def test_marks_are_kept_as_hashes_of_this_origin_alone(desks: Desks) -> None:

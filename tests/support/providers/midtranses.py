@@ -39,6 +39,8 @@ class MidtransStandIn:
             page = self.pages[order]
             held = page.get("credit_card", {}).get("type") == "authorize"
             self._new(order, page["transaction_details"]["gross_amount"], "authorize" if held else "capture")
+            if "credit_card" in page:
+                self.transactions[order]["masked_card"] = "48111111-1114"
         else:
             self.transactions[order]["transaction_status"] = "settlement"
 

@@ -47,7 +47,12 @@ class StripeStandIn:
             "amount": amount,
             "amount_received": 0 if manual else amount,
             "metadata": session["metadata"],
-            "latest_charge": {"id": f"ch_{id[3:]}", "object": "charge", "amount_refunded": 0},
+            "latest_charge": {
+                "id": f"ch_{id[3:]}",
+                "object": "charge",
+                "amount_refunded": 0,
+                "payment_method_details": {"card": {"fingerprint": "Xt5EWLLDS7FJjR1c", "country": "US"}},
+            },
         }
         self.intents[intent["id"]] = intent
         session |= {"status": "complete", "payment_intent": intent["id"]}

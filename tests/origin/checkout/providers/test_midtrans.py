@@ -19,7 +19,7 @@ from origin.checkout.providers.contract import (
     Unavailable,
 )
 from origin.checkout.providers.midtrans import Midtrans, MidtransSettings
-from origin.contract import Money
+from origin.contract import Card, Money
 from tests.origin.checkout.providers.accounts import order, tools
 from tests.support.providers.midtranses import MidtransStandIn
 
@@ -50,6 +50,7 @@ async def test_a_card_is_paid_on_its_page_and_refunded_in_parts(tmp_path: Path) 
         paid = await midtrans.status("py1", None)
         assert paid is not None
         assert (paid.state, paid.captured) == ("paid", AMOUNT)
+        assert paid.card == Card("48111111-1114", "")
         for key in ("r1", "r1", "r2"):
             back = await midtrans.refund("py1", Money(50_000, "IDR"), key)
         assert (back.state, back.refunded) == ("paid", 100_000)

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer, unused_port
 
 from origin.checkout.providers.contract import Declined, Redirect, Unanswered, Unavailable
 from origin.checkout.providers.stripe import MARK, Stripe, StripeSettings
-from origin.contract import Money
+from origin.contract import Card, Money
 from tests.origin.checkout.providers.accounts import order, tools
 from tests.support.providers.stripes import StripeStandIn
 
@@ -41,6 +41,8 @@ async def test_a_card_is_paid_on_the_hosted_page_and_refunded_in_parts(tmp_path:
         paid = await stripe.status("py1", made.reference)
         assert paid is not None
         assert (paid.state, paid.captured, paid.refunded) == ("paid", AMOUNT, 0)
+        assert paid.card == Card("Xt5EWLLDS7FJjR1c", "US")
+        assert made.card is None
         for key in ("r1", "r1", "r2"):
             back = await stripe.refund(made.reference, Money(500, "IDR"), key)
         assert back.refunded == 1000
