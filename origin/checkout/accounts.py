@@ -8,7 +8,7 @@ from sqlalchemy import case, func, select
 
 from origin.checkout.breaker import Breaker
 from origin.checkout.order import Method
-from origin.checkout.providers.contract import Provider
+from origin.checkout.providers.contract import Hosted, Provider
 from origin.checkout.routing import Candidate, Wish, methods_of, ordered
 from origin.checkout.settings import CheckoutSettings
 from origin.checkout.tables import payments
@@ -63,6 +63,11 @@ class Accounts:
     def pages(self) -> Sequence[str]:
         """Origins of providers' pages that are not HTTPS."""
         return [page for one in self.providers.values() for page in one.pages]
+
+    def hosted(self) -> Mapping[str, Hosted]:
+        """Whose own fields can be shown on our page, and what they need of it, by provider."""
+        found = ((name, one.hosted) for name, one in self.providers.items())
+        return {name: hosted for name, hosted in found if hosted is not None}
 
     async def measure(self) -> None:
         """Counts what came to money lately, by provider and method."""

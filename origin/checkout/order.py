@@ -112,10 +112,12 @@ class ContactRequest(_Document):
 
 
 class PaymentRequest(_Document):
-    """How a session is to be paid. A `channel` is a bank or a wallet, where the method has several."""
+    """How a session is to be paid. A `channel` is a bank or a wallet, where the method has several; `fields`
+    says that the page can show the provider's own."""
 
     method: Method
     channel: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}$")] | None = None
+    fields: bool = False
 
 
 class RefundRequest(_Document):

@@ -1,4 +1,5 @@
-"""The checkout's pages as HTML, for shops without their own: no script but ours, and none needed."""
+"""The checkout's pages as HTML, for shops without their own: no script needed, none but ours and that of a
+provider whose fields a page shows."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from origin.checkout.order import Method
 from origin.checkout.problems import Problem
+from origin.checkout.providers.contract import Hosted
 from origin.checkout.qris import NotQris, tags
 from origin.checkout.records import Payment, Session
 from origin.checkout.settings import ShippingOption
@@ -49,14 +51,17 @@ class Pages:
         forms_lead_to: Sequence[str],
         shipping: Sequence[ShippingOption],
         seal: Callable[[str], str],
+        hosted: Mapping[str, Hosted],
     ) -> None:
         self._prefix = prefix
         self._seal = seal
+        self._hosted = hosted
         self._shipping = shipping
         self._texts: dict[str, dict[str, str]] = tomllib.loads(
             (HERE / "data" / "texts.toml").read_text(encoding="utf-8")
         )
-        self.files = {_hashed(path): path.read_bytes() for path in sorted(STATIC.iterdir())}
+        files = {*STATIC.iterdir(), *(one.adapter for one in hosted.values())}
+        self.files = {_hashed(path): path.read_bytes() for path in sorted(files)}
         self._names = {f"{name.split('.')[0]}{Path(name).suffix}": name for name in self.files}
         self._jinja = Environment(
             loader=FileSystemLoader(HERE / "templates"),
@@ -64,13 +69,8 @@ class Pages:
             undefined=StrictUndefined,
             trim_blocks=True,
         )
-        forms = " ".join(("'self'", "https:", *forms_lead_to))
-        self._fields = {
-            "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; "
-            f"img-src 'self' data:; connect-src 'self'; form-action {forms}; base-uri 'none'; "
-            "frame-ancestors 'none'",
-            "Referrer-Policy": "same-origin",
-        }
+        self._forms = ("'self'", "https:", *forms_lead_to)
+        self._fields = _defences(self._forms)
 
     def show(
         self,
@@ -79,10 +79,13 @@ class Pages:
         methods: Mapping[Method, Sequence[str]],
         note: str | None = None,
         status: int = 200,
+        *,
+        fields: bool = True,
     ) -> Answer:
-        """The session as it is: to be paid, being paid, or done with."""
+        """The session as it is: to be paid, being paid, or done with. Without `fields` providers' own pages
+        are led to alone."""
         if session.state in ("open", "failed"):
-            return self._choose(session, methods, note, status)
+            return self._choose(session, methods, note, status, fields=fields and bool(self._hosted))
         if session.state == "pending" and payment is not None:
             return self._pending(session, payment)
         return self._done(session)
@@ -142,7 +145,13 @@ class Pages:
         return None if known is None else Answer(known, FOREVER, content_type=TYPES[Path(name).suffix])
 
     def _choose(
-        self, session: Session, methods: Mapping[Method, Sequence[str]], note: str | None, status: int
+        self,
+        session: Session,
+        methods: Mapping[Method, Sequence[str]],
+        note: str | None,
+        status: int,
+        *,
+        fields: bool,
     ) -> Answer:
         texts = self._texts[session.language]
         ways = [
@@ -157,6 +166,7 @@ class Pages:
             "choose.html",
             session.language,
             note=note,
+            fields=fields,
             methods=ways,
             contact=self._contact(session),
             shipping=self._sending(session),
@@ -209,17 +219,23 @@ class Pages:
         picture = ""
         if action is not None and action["kind"] == "code":
             picture = drawn(action["text"])
+        hosted = None
+        if action is not None and action["kind"] == "fields":
+            hosted = self._hosted.get(payment.provider)
         moment = datetime.fromtimestamp(session.until, UTC)
         html = self._render(
             "pending.html",
             session.language,
             action=None if action is None else {"biller": "", **action},
             picture=picture,
+            hosted=hosted,
             moment=f"{moment:%Y-%m-%d %H:%M} UTC",
             session=f"{self._prefix}/checkout/sessions/{session.id}",
             **self._about(session),
         )
-        return Answer(html, PRIVATE, fields=self._fields)
+        return Answer(
+            html, PRIVATE, fields=self._fields if hosted is None else _defences(self._forms, hosted)
+        )
 
     def _done(self, session: Session) -> Answer:
         texts = self._texts[session.language]
@@ -261,6 +277,21 @@ class Pages:
 
     def _static(self, name: str) -> str:
         return f"{self._prefix}/checkout/static/{self._names[name]}"
+
+
+def _defences(forms: Sequence[str], hosted: Hosted | None = None) -> Mapping[str, str]:
+    """What browsers hold a page to: our own files, and exactly what a provider's fields need."""
+    scripts, connects = ["'self'"], ["'self'"]
+    frames = ["'none'"]
+    if hosted is not None:
+        scripts, connects = [*scripts, *hosted.scripts], [*connects, *hosted.connects]
+        frames = [*hosted.frames]
+    return {
+        "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; "
+        f"script-src {' '.join(scripts)}; connect-src {' '.join(connects)}; frame-src {' '.join(frames)}; "
+        f"form-action {' '.join(forms)}; base-uri 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "same-origin",
+    }
 
 
 def written(amount: Money, language: str) -> str:

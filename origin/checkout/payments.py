@@ -151,6 +151,7 @@ class Payments:
             changed_at=now,
             next_at=now + ASKING,
             tries=0,
+            fields=asked.fields,
         )
 
     async def _write_ahead(
@@ -217,6 +218,7 @@ class Payments:
             return_url=payment.return_url,
             until=session.until,
             capture=self._settings.capture == "at_once" or payment.method not in MANUAL,
+            fields=payment.fields,
         )
 
     @contextlib.asynccontextmanager

@@ -91,7 +91,9 @@ class Checkout(PluginDefaults):
         carts = Carts(host, settings, self.sessions, keys)
         self._api = Api(host, self.sessions, carts, self.payments, self.accounts)
         self._reviews = Reviews(host, self.sessions, self._shelf, self._api, self.refunds)
-        pages = Pages(host.prefix, self.accounts.pages(), settings.shipping, self._seal)
+        pages = Pages(
+            host.prefix, self.accounts.pages(), settings.shipping, self._seal, self.accounts.hosted()
+        )
         self._visit = Visit(host, self.sessions, carts, self.payments, self.accounts, pages)
         self.begin = f"{host.prefix}/checkout/begin"
         host.offer("checkout", self)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from origin.checkout.pricing import Line
-from origin.checkout.providers.contract import Action, Code, Redirect, Transfer
+from origin.checkout.providers.contract import Action, Code, Fields, Redirect, Transfer
 from origin.checkout.states import State
 
 Review = Literal["", "open", "approved", "rejected"]
@@ -70,6 +70,7 @@ class Payment:
     changed_at: float
     next_at: float
     tries: int
+    fields: bool = False  # whether it was begun where the provider's own fields can be shown
     reserved: int = 0  # how often it was authorized, as the books count it
 
 
@@ -104,6 +105,8 @@ def action_document(action: Action | None) -> dict[str, Any] | None:
             kind = "code"
         case Transfer():
             kind = "transfer"
+        case Fields():
+            kind = "fields"
     return {"kind": kind, **asdict(action)}
 
 

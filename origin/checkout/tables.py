@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -60,6 +61,7 @@ payments = Table(
     Column("changed_at", Float, nullable=False),
     Column("next_at", Float, nullable=False),  # when the provider is asked again
     Column("tries", Integer, nullable=False, default=0),
+    Column("fields", Boolean, nullable=False, default=False),  # begun for the provider's own fields
     Column("reserved", Integer, nullable=False, default=0),  # how often it was authorized, by the books
 )
 

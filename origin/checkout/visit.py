@@ -97,7 +97,8 @@ class Visit:
                 session, payment = await self._freed(session, payment)
             elif "check" in query or payment.reference is None:
                 session, payment = await self._looked(session, payment, None)
-        page = self._pages.show(session, payment, self._accounts.methods(session.currency))
+        methods, fields = self._accounts.methods(session.currency), "page" not in query
+        page = self._pages.show(session, payment, methods, fields=fields)
         if device_of(call.request.cookies):
             return page
         secure = address_of(call).startswith("https:")
@@ -126,7 +127,9 @@ class Visit:
         try:
             said, _ = parsed(ContactRequest, json.dumps(_contact(form)).encode())
             await self._sessions.describe(session.id, said)
-            wish = {"method": method, **({"channel": channel} if channel else {})}
+            wish: dict[str, Any] = {"method": method, **({"channel": channel} if channel else {})}
+            if form.get("fields"):
+                wish["fields"] = True
             asked, fingerprint = parsed(PaymentRequest, json.dumps(wish).encode())
             key = hashlib.sha256(f"{form.get('attempt', '')} {fingerprint}".encode()).hexdigest()
             back = f"{address_of(call)}{here}/return"

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import BaseModel
@@ -19,6 +21,7 @@ from origin.checkout.states import Signal
 from origin.contract import Card, Money
 
 GROUP = "tepi.providers"
+ADAPTERS = Path(__file__).parent.parent / "static"
 
 
 class Unavailable(Exception):
@@ -59,7 +62,27 @@ class Transfer:
     biller: str = ""  # where a bank asks for a company's code beside the number
 
 
-Action = Redirect | Code | Transfer
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Fill in the provider's own fields on our page. `url` is its page for the same, if it has one."""
+
+    token: str  # what its script opens this payment with, and no other
+    url: str = ""
+
+
+Action = Redirect | Code | Transfer | Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """What a provider's fields need of our page, whose policy (CSP) is opened for exactly these origins."""
+
+    script: str  # its URL, at the provider's own host
+    key: str  # the account's public key
+    adapter: Path  # our script that puts its fields onto the page
+    scripts: tuple[str, ...]
+    frames: tuple[str, ...]
+    connects: tuple[str, ...] = ()
 
 
 # What is said and answered ------------------------------------------------------------------------
@@ -83,6 +106,7 @@ class Order:
     until: float
     capture: bool = True
     challenge: bool = False  # whether 3-D Secure must be asked for
+    fields: bool = False  # whether the visitor's page can show the provider's own fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +165,11 @@ class Provider(Protocol):
         """Origins of its pages that are not HTTPS: browsers are told where our forms may lead."""
         ...
 
+    @property
+    def hosted(self) -> Hosted | None:
+        """What its own fields need of our page; None: it has a page of its own alone."""
+        ...
+
     async def create(self, order: Order, key: str) -> Charge:
         """Begins a payment, once for each key."""
         ...
@@ -170,12 +199,22 @@ class Provider(Protocol):
         ...
 
 
+def origin_of(url: str) -> str:
+    """Scheme and authority of `url`, as policies have them."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 class ProviderDefaults:
     """A provider whose pages are all HTTPS, and whose visitors prove nothing by coming back."""
 
     @property
     def pages(self) -> tuple[str, ...]:
         return ()
+
+    @property
+    def hosted(self) -> Hosted | None:
+        return None
 
     def takes(self, currency: str) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Midtrans, by its own library: cards and wallets on its page (Snap), codes and accounts by its Core API.
+"""Midtrans, by its own library: cards and wallets by Snap, on our page or its; the rest by its Core API.
 
 Amounts are whole rupiah. A payment is named by us; asking twice for the same name makes one.
 """
@@ -16,10 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from origin.checkout.order import Method
 from origin.checkout.providers.contract import (
+    ADAPTERS,
     Action,
     Charge,
     Code,
     Declined,
+    Fields,
+    Hosted,
     Notice,
     Order,
     ProviderDefaults,
@@ -28,6 +31,7 @@ from origin.checkout.providers.contract import (
     Transfer,
     Unanswered,
     Unavailable,
+    origin_of,
 )
 from origin.checkout.providers.sdk import Limited, asked, silence
 from origin.checkout.states import Signal
@@ -47,6 +51,7 @@ SIGNALS: Mapping[str, Signal] = {
     "expire": "expired",
 }
 WALLETS = {"gopay": "gopay", "shopeepay": "shopeepay"}
+SNAP = "midtrans.com/snap/snap.js"
 HELD = ("challenge",)  # by Midtrans' own fraud detection: not money yet
 
 
@@ -56,9 +61,13 @@ class MidtransSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     server_key: str = Field(description="As file:PATH or env:NAME.", pattern=r"^(file|env):.+")
+    client_key: str = Field(
+        "", description="Public: cards and wallets are paid on our page, in Snap's own frame."
+    )
     production: bool = Field(False, description="Whether real money moves.")
     core_url: str = Field("", description="Its Core API, if it is not Midtrans' own.")
     snap_url: str = Field("", description="Its Snap API, if it is not Midtrans' own.")
+    script: str = Field("", description="Snap's script for pages, if it is not Midtrans' own.")
 
 
 class Midtrans(ProviderDefaults):
@@ -77,6 +86,15 @@ class Midtrans(ProviderDefaults):
         self._settings = settings
         self._key = tools.reveal(settings.server_key)
         self._now = tools.now
+
+    @property
+    def hosted(self) -> Hosted | None:
+        settings = self._settings
+        if not settings.client_key:
+            return None
+        script = settings.script or f"https://app.{'' if settings.production else 'sandbox.'}{SNAP}"
+        own = (origin_of(script),)
+        return Hosted(script, settings.client_key, ADAPTERS / "midtrans.js", own, own, own)
 
     def takes(self, currency: str) -> bool:
         return currency == "IDR"
@@ -111,7 +129,9 @@ class Midtrans(ProviderDefaults):
             kind = {} if order.capture else {"type": "authorize"}
             wanted["credit_card"] = {"secure": True, **kind}
         made = await self._ask(self._snap(key).create_transaction, wanted)
-        return Charge(order.payment, "pending", Money(0, "IDR"), action=Redirect(str(made["redirect_url"])))
+        page, on_ours = str(made["redirect_url"]), order.fields and self._settings.client_key
+        action = Fields(str(made["token"]), page) if on_ours else Redirect(page)
+        return Charge(order.payment, "pending", Money(0, "IDR"), action=action)
 
     async def capture(self, reference: str, amount: Money, key: str) -> Charge:
         known = await self._ask(self._core(key).transactions.status, reference)

@@ -1,4 +1,4 @@
-"""Stripe, by its own library: cards on its hosted page, with 3-D Secure there; captured at once or later."""
+"""Stripe, by its own library: cards in its fields or on its page, with 3-D Secure; captured now or later."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from origin.checkout.order import Method
 from origin.checkout.providers.contract import (
+    ADAPTERS,
     Action,
     Charge,
     Declined,
+    Fields,
+    Hosted,
     Notice,
     Order,
     ProviderDefaults,
@@ -20,6 +23,7 @@ from origin.checkout.providers.contract import (
     Tools,
     Unanswered,
     Unavailable,
+    origin_of,
 )
 from origin.checkout.providers.sdk import SECONDS, asked, silence
 from origin.checkout.states import Signal
@@ -28,6 +32,8 @@ from origin.contract import Card, Money
 MARK = "tepi"  # the key of our name in Stripe's metadata
 SOONEST, LATEST = 1_860, 86_400  # seconds that a hosted page can be paid, by Stripe's rules
 ODD = frozenset({"ISK", "UGX", "MGA"})  # currencies whose minor units are others than ISO 4217's
+PARTS = ("https://*.js.stripe.com",)  # where its script has parts of itself
+CHALLENGES = "https://hooks.stripe.com"  # 3-D Secure
 LOCALES = {"id": "id", "en": "en"}
 
 
@@ -37,7 +43,13 @@ class StripeSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     secret_key: str = Field(description="sk_…, as file:PATH or env:NAME.", pattern=r"^(file|env):.+")
+    public_key: str = Field("", description="pk_…: cards are filled in on our page, in Stripe's own frame.")
     url: str = Field("https://api.stripe.com", description="Its API.", pattern=r"^https?://")
+    script: str = Field(
+        "https://js.stripe.com/endive/stripe.js",
+        description="Its script for pages, of the API's version.",
+        pattern=r"^https?://",
+    )
 
 
 class Stripe(ProviderDefaults):
@@ -49,11 +61,27 @@ class Stripe(ProviderDefaults):
 
     def __init__(self, settings: StripeSettings, tools: Tools) -> None:
         self._now = tools.now
+        self._settings = settings
         self._client = stripe.StripeClient(
             tools.reveal(settings.secret_key),
             base_addresses={"api": settings.url},
             http_client=stripe.RequestsClient(timeout=SECONDS),
             max_network_retries=0,
+        )
+
+    @property
+    def hosted(self) -> Hosted | None:
+        settings = self._settings
+        if not settings.public_key:
+            return None
+        scripts = (origin_of(settings.script), *PARTS)
+        return Hosted(
+            script=settings.script,
+            key=settings.public_key,
+            adapter=ADAPTERS / "stripe.js",
+            scripts=scripts,
+            frames=(*scripts, CHALLENGES),
+            connects=(origin_of(settings.url),),
         )
 
     def takes(self, currency: str) -> bool:
@@ -81,16 +109,20 @@ class Stripe(ProviderDefaults):
                 "capture_method": "automatic" if order.capture else "manual",
                 "metadata": {MARK: order.payment},
             },
-            "success_url": order.return_url,
-            "cancel_url": order.return_url,
-            "locale": LOCALES.get(order.language, "auto"),
-        }
+        } | self._place(order)
         if order.until - self._now() < LATEST - SOONEST:  # else Stripe's own 24 h
             wanted["expires_at"] = int(order.until) + SOONEST  # always far enough ahead, and the same again
         if order.email:
             wanted["customer_email"] = order.email
         made = await self._ask(self._client.v1.checkout.sessions.create, wanted, _keyed(key))
         return self._charge(made)
+
+    def _place(self, order: Order) -> dict[str, Any]:
+        """Where the card is filled in: in fields on our page, or on a page of Stripe's."""
+        if order.fields and self._settings.public_key:
+            return {"ui_mode": "elements", "return_url": order.return_url}
+        locale = LOCALES.get(order.language, "auto")
+        return {"success_url": order.return_url, "cancel_url": order.return_url, "locale": locale}
 
     async def capture(self, reference: str, amount: Money, key: str) -> Charge:
         intent = await self._intent(reference)
@@ -145,8 +177,9 @@ class Stripe(ProviderDefaults):
         captured = Money(0 if intent is None else intent.amount_received, currency)
         charge = None if intent is None else intent.latest_charge
         refunded = 0 if charge is None or isinstance(charge, str) else charge.amount_refunded
-        action: Action | None = Redirect(known.url) if known.status == "open" and known.url else None
-        return Charge(known.id, _signal(known, intent), captured, refunded, action, card=_card(charge))
+        return Charge(
+            known.id, _signal(known, intent), captured, refunded, _action(known), card=_card(charge)
+        )
 
     async def _ask(self, call: Callable[..., Any], *words: Any) -> Any:
         try:
@@ -159,6 +192,14 @@ class Stripe(ProviderDefaults):
             if (error.http_status or 500) >= 500:
                 raise Unanswered(f"{type(error).__name__}: it answered {error.http_status}") from error
             raise Declined(f"{type(error).__name__}: {error.user_message or error}") from error
+
+
+def _action(known: Any) -> Action | None:
+    if known.status != "open":
+        return None
+    if known.url:
+        return Redirect(known.url)
+    return Fields(known.client_secret) if known.client_secret else None
 
 
 def _signal(known: Any, intent: Any) -> Signal:

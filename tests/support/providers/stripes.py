@@ -81,11 +81,15 @@ class StripeStandIn:
 
     def _create(self, _request: web.Request, form: Any) -> Any:
         id = f"cs_{len(self.sessions) + 1}"
+        on_ours = form.get("ui_mode") == "elements"
+        if on_ours and ("success_url" in form or "cancel_url" in form or "locale" in form):
+            return _error(400, "invalid_request_error", "not allowed if ui_mode is elements")
         self.sessions[id] = {
             "id": id,
             "object": "checkout.session",
             "status": "open",
-            "url": f"https://checkout.stripe.test/{id}",
+            "url": None if on_ours else f"https://checkout.stripe.test/{id}",
+            "client_secret": f"{id}_secret_1" if on_ours else None,
             "currency": form["line_items[0][price_data][currency]"],
             "amount_total": int(form["line_items[0][price_data][unit_amount]"]),
             "payment_intent": None,

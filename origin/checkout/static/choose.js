@@ -1,0 +1,2 @@
+// Scripts run here: a provider's own fields can be shown.
+document.querySelector("[name=fields]").value = "1";
