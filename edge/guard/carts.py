@@ -11,14 +11,16 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.clock import Clock
-from edge.http.carts import FIELD, REFUSALS, CartReason, NotBelieved, check, keys_of, verified
+from edge.http.carts import COOKIE, FIELD, REFUSALS, CartReason, NotBelieved, check, keys_of, verified
+from edge.http.cookies import cookies
 from edge.http.dates import format_date
 from edge.http.message import Answer, Fields, Outcome, Request
 from edge.policy.key import normal_escapes
 from edge.sealing import sealed
 from edge.sites import Sites
 
-PLACE = "/checkout/sessions"
+SESSIONS = "/checkout/sessions"  # for programs: the token is a field
+BEGIN = "/checkout/begin"  # for forms: it is a cookie
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +47,26 @@ class CartGuard:
 
     def _refused(self, request: Request) -> Answer | None:
         """The refusal of a cart that is not believed; None where there is none, or no key to tell by."""
-        token = request.fields.get(FIELD.lower())
-        if token is None:
+        field = request.fields.get(FIELD.lower())
+        cookie = next((value for name, value in cookies(request.fields) if name == COOKIE), None)
+        if field is None and cookie is None:
             return None
         served = self.sites.find(request.host)
         commerce = None if served is None else served.site.commerce
         if served is None or commerce is None or not commerce.cart_keys:
             return None
-        if normal_escapes(request.path) != commerce.prefix + PLACE:
+        begin = commerce.prefix + BEGIN
+        place = normal_escapes(request.path)
+        token = {commerce.prefix + SESSIONS: field, begin: cookie}.get(place)
+        if token is None:
             return None
         began = self.clock.monotonic()
         try:
             cart = verified(token, keys_of(commerce.cart_keys), is_signed)
             check(cart, served.site.name, self.clock.wall())
         except NotBelieved as error:
+            if error.reason is CartReason.EXPIRED and place == begin:
+                return None  # the form has the basket's lines too, at the prices that were shown
             answer = self._answer(error.reason, served.site.name)
             return sealed(answer, request, self.identity, (self.clock.monotonic() - began) * 1000)
         return None

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 FIELD = "Cart-Token"
+COOKIE = "tepi_cart"  # what a form brings a token with, which no form can put into a field
 LONGEST = 6000  # bytes of a token: servers take fields of 8 KiB
 _HEADER = re.compile(rb'\{"alg":"EdDSA","kid":"([A-Za-z0-9_-]{1,43})","typ":"tepi-cart"\}')
 _KEY = re.compile(r"([A-Za-z0-9_-]{1,43}):([A-Za-z0-9_-]{43})")

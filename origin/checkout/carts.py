@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy.exc import IntegrityError
 
 from edge.http.carts import (
+    COOKIE,
     FIELD,
     LONGEST,
     REFUSALS,
@@ -38,6 +39,7 @@ from origin.checkout.settings import CheckoutSettings
 from origin.contract import Answer, Host
 
 SHORTEST_SECRET = 32
+LONGEST_COOKIE = 4_000  # bytes of its value: browsers drop those of more than 4,096 with its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,30 @@ class Carts:
             status, detail = REFUSALS[error.reason]
             raise Problem(status, error.reason, detail) from None
         return cart
+
+    def kept(self, token: str | None, site: str | None, asked: CartRequest) -> Cart | None:
+        """The cart of a cookie, while it is good and if it is of the very basket that is `asked` for.
+
+        Raises Problem where it is no cart of ours.
+        """
+        if token is None:
+            return None
+        cart = self.read(token, site)
+        basket = [(line.sku, line.quantity, line.price) for line in asked.lines]
+        same = cart.currency == asked.currency and basket == [
+            (one.sku, one.quantity, one.price) for one in cart.lines
+        ]
+        return cart if same and self._host.now() < cart.expires else None
+
+    def cookie(self, said: Mapping[str, Any], path: str, *, secure: bool) -> str | None:
+        """The Set-Cookie that brings an issued cart to `path`; none if it is over, or too long."""
+        left = int(said["expires_at"] - self._host.now())
+        if left <= 0 or len(said["token"]) > LONGEST_COOKIE:
+            return None
+        attributes = f"Path={path}; Max-Age={left}; HttpOnly; SameSite=Strict" + (
+            "; Secure" if secure else ""
+        )
+        return f"{COOKIE}={said['token']}; {attributes}"
 
     def keys(self) -> Mapping[str, Any]:
         """The public keys, for programs (RFC 7517, RFC 8037) and as a site's document has them."""

@@ -95,7 +95,7 @@ class Checkout(PluginDefaults):
             host.prefix, self.accounts.pages(), settings.shipping, self._seal, self.accounts.hosted()
         )
         self._visit = Visit(host, self.sessions, carts, self.payments, self.accounts, pages)
-        self.begin = f"{host.prefix}/checkout/begin"
+        self.begin = f"{host.prefix}/checkout/basket"
         host.offer("checkout", self)
         orders = Orders(host, self.sessions)
         self._counting = Counting(orders, self.accounts)

@@ -11,12 +11,19 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
-from edge.http.carts import Cart
+from edge.http.carts import COOKIE, Cart
 from origin.checkout.accounts import Accounts
 from origin.checkout.api import address_of
 from origin.checkout.browser import Browser, device_cookie, device_of, page_viewed
 from origin.checkout.carts import Carts, in_full, redeemed
-from origin.checkout.order import ContactRequest, PaymentRequest, RedeemRequest, SessionRequest, parsed
+from origin.checkout.order import (
+    CartRequest,
+    ContactRequest,
+    PaymentRequest,
+    RedeemRequest,
+    SessionRequest,
+    parsed,
+)
 from origin.checkout.pages import LANGUAGES, OPTIONAL, Pages
 from origin.checkout.payments import Payments
 from origin.checkout.problems import Problem
@@ -26,6 +33,7 @@ from origin.checkout.sessions import Sessions
 from origin.contract import GET, POST, Answer, Call, Host, Route
 from origin.exchange import from_our_pages
 
+MOST_PROMISED = 30  # lines of a basket whose cart surely fits into a cookie
 ASK_AFTER = 2.0  # seconds: a visitor who looks again sooner is told what is known
 
 
@@ -45,6 +53,7 @@ class Visit:
     def routes(self) -> Iterable[Route]:
         """Every page, and the files that they need."""
         yield GET("/checkout/static/{name}", self._file)
+        yield POST("/checkout/basket", self._promise)
         yield POST("/checkout/begin", self._begin)
         yield GET("/checkout/{id}", self._show)
         yield POST("/checkout/{id}/pay", self._pay)
@@ -63,8 +72,8 @@ class Visit:
         if not from_our_pages(call):
             return self._pages.message(language, "refused", "refused_text", back, 403)
         try:
-            asked, fingerprint, cart = self._asked(call, pairs, language)
-            key = f"page {form.get('attempt') or fingerprint}"[:255]
+            asked, fingerprint, cart, attempt = self._asked(call, pairs, language)
+            key = f"page {attempt or fingerprint}"[:255]
             opened = await self._sessions.open(asked, call.visitor.site, key, fingerprint, cart)
         except Problem as problem:
             return self._pages.problem(language, problem, back)
@@ -72,19 +81,51 @@ class Visit:
         assert isinstance(body, Mapping)
         return _go(str(body["page"]))
 
+    async def _promise(self, call: Call) -> Answer:
+        """A basket's form goes on to `begin` as it came (307), with a cart's token if it can be kept."""
+        pairs = parse_qsl((await call.request.read()).decode("utf-8", "replace"))
+        begin = f"{self._host.prefix}/checkout/begin"
+        cookie = await self._cart(call, pairs, begin) if from_our_pages(call) else None
+        cookies = () if cookie is None else (cookie,)
+        return Answer("", status=307, fields={"Location": begin}, cookies=cookies)
+
+    async def _cart(self, call: Call, form: Sequence[tuple[str, str]], begin: str) -> str | None:
+        """The cookie that brings the cart of a form; none where it can't be one, as `begin` will say."""
+        basket = _basket(form)
+        if len(basket["lines"]) > MOST_PROMISED:
+            return None
+        try:
+            asked, fingerprint = parsed(CartRequest, json.dumps(basket).encode())
+            key = f"page {fingerprint} {dict(form).get('attempt', '')}"[:255]
+            issued = await self._carts.issue(asked, call.visitor.site, key, fingerprint)
+        except Problem:
+            return None
+        said = issued.body
+        assert isinstance(said, Mapping)
+        return self._carts.cookie(said, begin, secure=address_of(call).startswith("https:"))
+
     def _asked(
         self, call: Call, pairs: Sequence[tuple[str, str]], language: str
-    ) -> tuple[SessionRequest, str, Cart | None]:
-        """The session that a basket's form is for: by a cart's token, or by its lines. Raises Problem."""
-        form = dict(pairs)
+    ) -> tuple[SessionRequest, str, Cart | None, str | None]:
+        """The session that a basket's form is for, by a cart's token or by its lines, and what the attempt is
+        called. Raises Problem."""
+        form, site = dict(pairs), call.visitor.site
         about = {name: form[name] for name in ("return_path",) if name in form} | {"language": language}
+        attempt = form.get("attempt")
         if "cart" in form:
             said, fingerprint = parsed(RedeemRequest, json.dumps(about).encode())
-            cart = self._carts.read(form["cart"], call.visitor.site)
-            return in_full(said, cart), redeemed(fingerprint, cart), cart
-        lines = [_line(value) for name, value in pairs if name == "line"]
-        document = {"lines": lines, "currency": form.get("currency", ""), **about}
-        return *parsed(SessionRequest, json.dumps(document).encode()), None
+            cart = self._carts.read(form["cart"], site)
+            return in_full(said, cart), redeemed(fingerprint, cart), cart, attempt
+        asked, fingerprint = parsed(SessionRequest, json.dumps({**_basket(pairs), **about}).encode())
+        kept = self._carts.kept(call.request.cookies.get(COOKIE), site, asked)
+        if kept is None:
+            return asked, fingerprint, None, attempt
+        return (
+            asked,
+            redeemed(fingerprint, kept),
+            kept,
+            kept.id,
+        )  # which makes one session, as an attempt does
 
     async def _show(self, call: Call) -> Answer:
         found = await self._find(call)
@@ -175,6 +216,12 @@ class Visit:
 
 def _language(text: str | None) -> str:
     return text if text in LANGUAGES else LANGUAGES[0]
+
+
+def _basket(form: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The lines and the currency of a basket's form."""
+    lines = [_line(value) for name, value in form if name == "line"]
+    return {"lines": lines, "currency": dict(form).get("currency", "")}
 
 
 def _line(text: str) -> dict[str, Any]:

@@ -56,6 +56,19 @@ async def test_a_cart_of_the_origins_goes_on_to_it_by_either_key() -> None:
         assert len(there.heard) == 2
 
 
+async def test_a_forms_cookie_is_held_to_the_same_but_an_old_one_is_left_to_the_origin() -> None:
+    true, foreign = signed(cart(), "k", KEY.sign), signed(cart(site="other"), "k", KEY.sign)
+    old = signed(cart(expires=int(time.time()) - 1), "k", KEY.sign)
+    forged = signed(cart(), "k", OTHER.sign)
+    async with shop(written("k", KEY)) as (edge, there), edge.visit() as visit:
+        for token, status in ((true, 200), (old, 200), (forged, 403), (foreign, 403), ("x", 422)):
+            visit.say("POST", "/commerce/checkout/begin", b"line=A", Cookie=f"a=b; tepi_cart={token}")
+            assert (await visit.hear()).status == status
+        assert len(there.heard) == 2
+        visit.say("POST", "/commerce/checkout/sessions", b"{}", Cookie=f"tepi_cart={forged}")
+        assert (await visit.hear()).status == 200, "programs say it in a field"
+
+
 def test_each_byte_that_is_changed_makes_it_none() -> None:
     token, keys = signed(cart(), "k", KEY.sign), {"k": KEY.public_key().public_bytes_raw()}
     for place in range(len(token)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Page as Tab
 from playwright.async_api import async_playwright
 
+from origin.contract import Money
 from tests.origin.checkout.sandboxes import Market, market
 from tests.origin.checkout.till import COFFEE, PPN, PRICE, SHIPPING, TORAJA, Got
 from tests.support.tools import chromium
@@ -264,3 +266,45 @@ async def test_a_baskets_form_with_a_carts_token_is_paid_at_its_prices_once(tmp_
         assert session["total"] == 2 * PRICE
         again = await form(shop, "/begin", {**basket, "attempt": "b"})
         assert (again.status, 'href="/en/basket"' in again.text) == (409, True)
+
+
+async def promised(shop: Market, basket: dict[str, str]) -> str:
+    """The cookie that a basket goes on to the checkout with."""
+    got = await form(shop, "/basket", basket)
+    assert (got.status, got.fields["Location"]) == (307, "/commerce/checkout/begin")
+    said = got.fields.get("Set-Cookie", "")
+    kept = r"Path=/commerce/checkout/begin; Max-Age=(600|5[89]\d); HttpOnly; SameSite=Strict"
+    assert not said or re.search(kept, said), said
+    return str(said.partition(";")[0])
+
+
+async def begun(shop: Market, basket: dict[str, str], cookie: str) -> Got:
+    return await form(shop, "/begin", basket, {**SAME, "Cookie": cookie})
+
+
+async def test_the_demo_shops_basket_is_promised_its_prices_and_goods_when_it_is_to_be_paid(
+    tmp_path: Path,
+) -> None:
+    async with market(tmp_path) as shop:
+        basket = wanted(attempt="a")
+        cookie = await promised(shop, basket)
+        assert cookie == await promised(shop, basket), "pressed twice, it is one cart"
+        await shop.till.store.set_price(COFFEE, Money(PRICE + 100_000, "IDR"))
+        (place,) = {(await begun(shop, basket, cookie)).fields["Location"] for _ in range(2)}
+        session, _ = await shop.till.checkout.sessions.find(place.rsplit("/", 1)[1])
+        assert (session.total, session.cart is not None) == (2 * PRICE, True)
+        assert await promised(shop, wanted(attempt="b")) == "", "what changed before is not promised"
+        page = await begun(shop, wanted(attempt="b"), "")
+        assert (page.status, "was Rp\N{NO-BREAK SPACE}85,000" in page.text) == (409, True)
+
+
+async def test_a_carts_cookie_counts_for_its_own_basket_alone(tmp_path: Path) -> None:
+    async with market(tmp_path) as shop:
+        cookie = await promised(shop, wanted(attempt="a"))
+        other = await begun(shop, wanted(line=f"{COFFEE}:1:{PRICE}", attempt="b"), cookie)
+        session, _ = await shop.till.checkout.sessions.find(other.fields["Location"].rsplit("/", 1)[1])
+        assert (session.total, session.cart) == (PRICE, None)
+        forged = await begun(shop, wanted(attempt="c"), cookie[:-4] + "AAAA")
+        assert (forged.status, 'href="/en/basket"' in forged.text) == (403, True)
+        strange = await form(shop, "/basket", wanted(), {"Sec-Fetch-Site": "cross-site"})
+        assert (strange.status, "Set-Cookie" in strange.fields) == (307, False), "begin refuses it"
