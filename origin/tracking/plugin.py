@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
 import click
+from prometheus_client.core import Metric
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from origin.contract import (
@@ -36,6 +37,8 @@ EXPIRE_EVERY = 5.0
 SETTLE_EVERY = 0.5
 MOST_HISTORY = 500
 MOST_WRONG = 1_000
+COUNT_EVERY = 15.0
+MOST_ORPHANS = 200
 FRESH = 300  # seconds that the edge keeps a parcel: a scan purges it at once
 M = TypeVar("M", bound=BaseModel)
 
@@ -126,6 +129,11 @@ class Tracking(PluginDefaults):
         """Holds end in time, and news that had to wait go out."""
         yield Task("expire holds of stock", EXPIRE_EVERY, self.inventory.expire)
         yield Task("tell waiting stock news", SETTLE_EVERY, self.inventory.settle)
+        yield Task("count orphans of carriers", COUNT_EVERY, self.parcels.orphans.count)
+
+    def metrics(self) -> Iterable[Metric]:
+        """Webhooks of carriers that no parcel could be given."""
+        return self.parcels.orphans.metrics()
 
     def permissions(self) -> Iterable[str]:
         """Who may see and change stock."""
@@ -146,6 +154,7 @@ class Tracking(PluginDefaults):
         yield Page("/receive", titles, self._receive, PERMISSION, method="POST")
         yield Page("/pick/{hold}", titles, self._pick, PERMISSION, method="POST")
         yield Page("/parcels", {"en": "Parcels", "id": "Paket"}, self._expect, PERMISSION, method="POST")
+        yield Page("/orphans", {"en": "Orphans", "id": "Tak bertuan"}, self._orphans, PERMISSION)
 
     async def _show(self, call: Call) -> Answer:
         number = call.match["number"]
@@ -163,6 +172,9 @@ class Tracking(PluginDefaults):
         if isinstance(asked, Answer):
             return asked
         return Answer({"number": await self.parcels.expect(asked.carrier, asked.code)})
+
+    async def _orphans(self, _call: Call) -> Answer:
+        return Answer({"orphans": await self.parcels.orphans.listed(MOST_ORPHANS)})
 
     async def _stock(self, _call: Call) -> Answer:
         return Answer({"stock": await self.inventory.stock()})

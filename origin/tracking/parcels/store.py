@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Column, Float, MetaData, String, Table, insert, select
 
 from origin.contract import Host, Statements
+from origin.tracking.parcels.orphans import Orphans
 from origin.tracking.parcels.scans import Scan, Unreadable, is_known, read_news, status_of
 
 log = logging.getLogger("tepi.tracking")
@@ -41,9 +42,13 @@ class Parcels:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self.orphans = Orphans(host)
 
     async def expect(self, carrier: str, code: str) -> str:
-        """A parcel that a carrier has as `code`; its number here, the same when asked again."""
+        """A parcel that a carrier has as `code`; its number here, the same when asked again.
+
+        What the carrier has said of it before it was expected counts from now on.
+        """
         async with self._host.write() as connection:
             await connection.lock(f"tracking-parcel-{carrier}-{code}")
             known = await self._number(connection, carrier, code)
@@ -53,6 +58,7 @@ class Parcels:
             await connection.execute(
                 insert(parcels).values(number=number, carrier=carrier, code=code, made_at=self._host.now())
             )
+            await self._add(connection, carrier, number, await self.orphans.claim(connection, carrier, code))
             return number
 
     async def parcel(self, number: str) -> tuple[str, Sequence[Scan]] | None:
@@ -68,18 +74,24 @@ class Parcels:
         try:
             news = read_news(carrier, document)
         except Unreadable as error:
-            log.error("a webhook of %s can't be read: %s", carrier, error)
+            log.error("a webhook of %s can't be read, and is kept: %s", carrier, error)
+            await self.orphans.keep(connection, carrier, document, problem=str(error))
             return
         if news is None:
             return
         await connection.lock(f"tracking-parcel-{carrier}-{news.code}")
         number = await self._number(connection, carrier, news.code)
         if number is None:
-            log.warning("%s speaks of a parcel that nobody expects", carrier)
+            log.warning("%s speaks of a parcel that nobody expects: kept until it is", carrier)
+            await self.orphans.keep(connection, carrier, document, code=news.code)
             return
+        await self._add(connection, carrier, number, news.scans)
+
+    async def _add(self, connection: Statements, carrier: str, number: str, said: Sequence[Scan]) -> None:
+        """Those of a carrier's scans that are new; the parcel's page is purged when any is."""
         known = await self._scans(connection, number)
         seen = {(one.at, one.raw, one.place) for one in known}
-        new = [one for one in news.scans if (one.at, one.raw, one.place) not in seen]
+        new = [one for one in said if (one.at, one.raw, one.place) not in seen]
         new = list({(one.at, one.raw, one.place): one for one in new}.values())
         if not new:
             return

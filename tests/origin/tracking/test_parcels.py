@@ -96,6 +96,23 @@ class Desk:
             tags = response.headers.get("Cache-Tag", "")
             return response.status, await response.json(content_type=None), tags
 
+    async def orphans(self) -> list[dict[str, Any]]:
+        async with self.client.get(f"http://{self.bound.admin}/plugins/tracking/orphans") as response:
+            kept: list[dict[str, Any]] = (await response.json())["orphans"]
+            return kept
+
+    async def counted(self) -> dict[str, float | None]:
+        """Orphans by reason, as Prometheus is told of them."""
+        plugin = self.origin.plugins["tracking"]
+        assert isinstance(plugin, Tracking)
+        await plugin.parcels.orphans.count()
+        return {
+            reason: self.origin.registry.get_sample_value(
+                "tepi_origin_tracking_orphans", {"carrier": "easypost", "reason": reason}
+            )
+            for reason in ("unexpected", "unreadable")
+        }
+
     async def left(self, kind: str) -> list[str]:
         async with self.origin.database.read() as connection:
             asked = select(outbox.c.name).where(outbox.c.kind == kind).order_by(outbox.c.number)
@@ -143,6 +160,27 @@ async def test_late_and_twice_change_nothing_wrongly(tmp_path: Path) -> None:
         assert shown["status"] == "delivered"
         assert [one["status"] for one in shown["timeline"]] == ["delivered", "out_for_delivery", "in_transit"]
         assert await desk.left("event") == ["parcel.moved"]
+
+
+async def test_what_comes_before_the_parcel_waits_for_it_and_what_cannot_be_read_is_kept(
+    tmp_path: Path,
+) -> None:
+    async with open_desk(tmp_path) as desk:
+        wrong = easypost(("in_transit", "yesterday \0", "Jakarta"))
+        for document in (easypost(SENT), easypost(SENT, OUT), wrong):
+            assert await desk.hook("easypost", document) == 200
+        kept = await desk.orphans()
+        assert [one["code"] for one in kept if not one["problem"]] == [EZ, EZ]
+        (unreadable,) = (one for one in kept if one["problem"])
+        assert unreadable["problem"].startswith("result.tracking_details.datetime: got 'yesterday")
+        assert unreadable["document"] == wrong
+        assert await desk.counted() == {"unexpected": 2.0, "unreadable": 1.0}
+        number = (await desk.expect("easypost", EZ))[1]["number"]
+        _, shown, _ = await desk.show(number)
+        assert [one["status"] for one in shown["timeline"]] == ["out_for_delivery", "in_transit"]
+        assert await desk.left("event") == ["parcel.moved"], "once, with all that waited"
+        assert await desk.orphans() == [unreadable]
+        assert await desk.counted() == {"unexpected": 0.0, "unreadable": 1.0}
 
 
 async def test_a_word_that_nobody_knows_is_kept_and_alarmed(
