@@ -325,6 +325,9 @@ class Payments:
                 )
             else:
                 charge = await provider.status(payment.id, payment.reference)
+        if charge is None and payment.reference is not None and payment.action is not None:
+            session, _ = await self._sessions.find(payment.session)
+            return session  # its page or its fields are there, and nobody has used them yet
         if charge is None:
             charge = Charge(
                 "", "failed", Money(0, payment.currency), reason="the provider knows no such payment"

@@ -226,3 +226,17 @@ async def test_a_program_can_ask_for_fields_for_a_page_of_its_own(tmp_path: Path
         id = (await shop.till.open())["id"]
         got = await shop.till.post(f"/sessions/{id}/payments", {"method": "card", "fields": True})
         assert got.json["payment"]["action"] == {"kind": "fields", "token": "cs_1_secret_1", "url": ""}
+
+
+async def test_fields_that_nobody_has_used_yet_stay_open_however_often_it_is_asked(tmp_path: Path) -> None:
+    """Midtrans knows no payment before somebody pays; asking must not end what is just being filled in."""
+    async with counter(tmp_path, "midtrans") as shop:
+        id = (await shop.till.open())["id"]
+        await shop.till.post(f"/sessions/{id}/payments", {"method": "card", "fields": True})
+        checkout = shop.till.checkout
+        _, payment = await checkout.sessions.find(id)
+        assert payment is not None
+        for _ in range(2):
+            assert (await checkout.payments.look(payment)).state == "pending"
+        shop.host.pay(payment.id)
+        assert (await checkout.payments.look(payment)).state == "paid"
