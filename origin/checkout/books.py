@@ -121,6 +121,16 @@ async def book(ledger: Ledger, connection: Statements, step: Step) -> None:
             f"refund of {reference}",
             About("refund", session.id, payment.provider, payment.method, reference),
         )
+    if step.fee:
+        about = About("fee", session.id, payment.provider, payment.method, reference)
+        id, memo = f"fee:{payment.id}:{payment.fees}", f"fee of {reference}"
+        await ledger.post(connection, id, fee_postings(payment, step), memo, about)
+
+
+def fee_postings(payment: Payment, step: Step) -> list[Posting]:
+    """What the provider kept."""
+    clearing, fees = Chart.clearing(payment.provider), Chart.fees(payment.provider)
+    return _postings(payment.currency, (fees, step.fee), (clearing, -step.fee))
 
 
 def _postings(currency: str, *sides: tuple[str, int]) -> list[Posting]:

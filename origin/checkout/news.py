@@ -20,7 +20,9 @@ from origin.checkout.providers.contract import (
     Unanswered,
     Unavailable,
 )
+from origin.checkout.settling import Settling
 from origin.checkout.tables import orphans, payments
+from origin.checkout.watching import TOLD
 from origin.contract import Card, Host, Money, NotNow, Statements, Webhook
 
 log = logging.getLogger("tepi.checkout")
@@ -31,10 +33,11 @@ CONFIRMED = "tepi.confirmed"  # marks what a provider said when it was asked
 class News:
     """Takes webhooks of every provider that the operator has an account at."""
 
-    def __init__(self, host: Host, accounts: Accounts, paid: Payments) -> None:
+    def __init__(self, host: Host, accounts: Accounts, paid: Payments, settling: Settling) -> None:
         self._host = host
         self._accounts = accounts
         self._payments = paid
+        self._settling = settling
 
     def webhooks(self) -> Iterable[Webhook]:
         """One for each account."""
@@ -46,10 +49,13 @@ class News:
             notice = _confirmed(body) or provider.parse(body)
             if notice is None:
                 return
+            if notice.payout is not None:
+                await self._settling.payout(connection, name, notice.payout)
+                return
             payment = await self._payment(connection, name, notice)
             if payment is None:
                 await self._orphan(connection, name, notice, body)
-            elif notice.charge is None:
+            elif notice.charge is None and notice.dispute is None:
                 await self._soon(connection, payment)
             else:
                 await self._apply(connection, name, payment, notice, body)
@@ -77,6 +83,7 @@ class News:
         for which in (
             payments.c.id == notice.payment if notice.payment else None,
             payments.c.reference == notice.reference if notice.reference else None,
+            payments.c.settled_as == notice.reference if notice.reference else None,
         ):
             if which is not None:
                 found = await connection.execute(
@@ -90,16 +97,18 @@ class News:
     async def _apply(
         self, connection: Statements, name: str, payment: str, notice: Notice, body: Mapping[str, Any]
     ) -> None:
-        assert notice.charge is not None
         try:
-            await self._payments.take(connection, payment, notice.charge)
+            if notice.charge is not None:
+                await self._payments.take(connection, payment, notice.charge)
+            if notice.dispute is not None:
+                await self._settling.dispute(connection, payment, notice.dispute)
         except NotThisPayment as error:
             log.error("a webhook of %s can't be true of %s: %s", name, payment, error)
             await self._orphan(connection, name, notice, body)
 
     async def _soon(self, connection: Statements, payment: str) -> None:
         """The provider is asked after it in the next round."""
-        await connection.execute(payments.update().where(payments.c.id == payment).values(next_at=0.0))
+        await connection.execute(payments.update().where(payments.c.id == payment).values(next_at=TOLD))
 
     async def _orphan(
         self, connection: Statements, name: str, notice: Notice, body: Mapping[str, Any]

@@ -29,6 +29,7 @@ from origin.checkout.refunding import Refunds
 from origin.checkout.reviewing import Reviews
 from origin.checkout.sessions import Sessions
 from origin.checkout.settings import CheckoutSettings
+from origin.checkout.settling import Settling
 from origin.checkout.shelf import Shelf
 from origin.checkout.visit import Visit
 from origin.checkout.watching import Watch
@@ -42,7 +43,8 @@ COUNT_EVERY = 15.0
 FORGET_EVERY = 600.0
 EVENTS = (
     "order.authorized", "order.paid", "order.failed", "order.expired", "order.cancelled", "order.refunded",
-    "order.short", "payment.surplus", "payment.orphan",
+    "order.disputed",
+    "order.dispute_lost", "order.dispute_won", "order.short", "payment.surplus", "payment.orphan",
 )  # fmt: skip
 
 
@@ -84,7 +86,7 @@ class Checkout(PluginDefaults):
         self.sessions = Sessions(host, settings)
         self.payments = Payments(host, settings, self.sessions, self.accounts)
         self.refunds = Refunds(host, self.sessions, self.accounts, self.payments)
-        self._news = News(host, self.accounts, self.payments)
+        self._news = News(host, self.accounts, self.payments, Settling(host, self.sessions))
         self._shelf = Shelf(host, self.sessions)
         self._watch = Watch(host, self.sessions, self.accounts, self.payments)
         await self._watch.resume()

@@ -31,7 +31,8 @@ class Step:
     """The values after the news, what to tell, and how much money moved with it (minor units).
 
     A `surplus` was paid beside a payment that had paid the session already: it must go back.
-    `reserved` money was set aside by the news, `released` money that had been is so no longer.
+    `reserved` money was set aside by the news, `released` money that had been is so no longer; `fee` is what
+    the provider kept of it.
     """
 
     session: Session
@@ -42,6 +43,7 @@ class Step:
     surplus: bool = False
     reserved: bool = False
     released: bool = False
+    fee: int = 0
 
 
 class NotThisPayment(ValueError):
@@ -77,6 +79,7 @@ def with_reservation(before: Payment, made: Step) -> Step:
 
     Each time that a payment is authorized is a reservation of its own: `Payment.reserved` counts them.
     """
+    made = replace(made, fee=made.payment.fees - before.fees)
     was, is_now = before.state == "authorized", made.payment.state == "authorized"
     if is_now and not was and made.payment.amount:
         payment = replace(made.payment, reserved=before.reserved + 1)
@@ -102,6 +105,8 @@ def _payment_after(payment: Payment, charge: Charge, now: float, given_back: int
         refunded=refunded,
         action=action_document(charge.action) or payment.action,
         reason=reason or payment.reason,
+        settled_as=charge.settled_as or payment.settled_as,
+        fees=max(payment.fees, charge.fee),
     )
     return later if later == payment else replace(later, changed_at=now)
 

@@ -72,6 +72,8 @@ class Payment:
     tries: int
     fields: bool = False  # whether it was begun where the provider's own fields can be shown
     reserved: int = 0  # how often it was authorized, as the books count it
+    settled_as: str | None = None  # the provider's name of the money that it took
+    fees: int = 0
 
 
 def session_of(row: Any) -> Session:

@@ -14,6 +14,7 @@ from origin.checkout.problems import Problem, wrong
 from origin.checkout.providers.contract import Declined, Unanswered, Unavailable
 from origin.checkout.records import Payment, Session, payment_of
 from origin.checkout.sessions import Sessions
+from origin.checkout.settling import disputed
 from origin.checkout.states import SETTLED
 from origin.checkout.tables import payments, refunds
 from origin.contract import Event, Host, Money, Statements
@@ -63,10 +64,14 @@ class Refunds:
             refunds.c.payment == payment.id, refunds.c.state == "asked"
         )
         left = payment.captured - payment.refunded - int((await connection.execute(under_way)).scalar_one())
+        left = max(0, left - await disputed(connection, payment.id))  # the buyer has that already
         amount = left if asked.amount is None else asked.amount
         if not 0 < amount <= left:
             raise wrong(
-                "amount", amount, f"1 to {left}" if left else "nothing: all went back", kind="too-much"
+                "amount",
+                amount,
+                f"1 to {left}" if left else "nothing: all went back, or is disputed",
+                kind="too-much",
             )
         now = self._host.now()
         await connection.execute(

@@ -63,6 +63,33 @@ payments = Table(
     Column("tries", Integer, nullable=False, default=0),
     Column("fields", Boolean, nullable=False, default=False),  # begun for the provider's own fields
     Column("reserved", Integer, nullable=False, default=0),  # how often it was authorized, by the books
+    Column("settled_as", String(255)),  # the provider's name of the money that it took
+    Column("fees", BigInteger, nullable=False, default=0),  # what it kept
+)
+
+disputes = Table(
+    "checkout_disputes",
+    metadata,
+    Column("provider", String(63), primary_key=True),
+    Column("reference", String(255), primary_key=True),
+    Column("payment", ForeignKey("checkout_payments.id"), nullable=False, index=True),
+    Column("state", String(10), nullable=False),  # inquiry | opened | lost | won
+    Column("amount", BigInteger, nullable=False),
+    Column("fee", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+)
+
+payouts = Table(
+    "checkout_payouts",
+    metadata,
+    Column("provider", String(63), primary_key=True),
+    Column("reference", String(255), primary_key=True),
+    Column("state", String(10), nullable=False),  # pending | paid | failed
+    Column("currency", String(3), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("changed_at", Float, nullable=False),
 )
 
 refunds = Table(

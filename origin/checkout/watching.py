@@ -12,7 +12,7 @@ from origin.checkout.payments import Payments
 from origin.checkout.providers.contract import Charge, Declined, Unanswered, Unavailable
 from origin.checkout.records import Payment, payment_of
 from origin.checkout.sessions import Sessions
-from origin.checkout.states import EXPIRES, OVER
+from origin.checkout.states import EXPIRES, OVER, SETTLED
 from origin.checkout.tables import payments, sessions
 from origin.contract import Host, Money
 
@@ -20,6 +20,7 @@ log = logging.getLogger("tepi.checkout")
 
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 900.0
 BATCH = 50
+TOLD = 0.0  # asked for by a webhook, whatever was known
 
 
 class Watch:
@@ -63,12 +64,13 @@ class Watch:
 
     async def _quiet(self) -> Sequence[Payment]:
         under_way = payments.c.state.in_(("open", "pending"))
+        told = payments.c.next_at == TOLD
         for_nothing = and_(payments.c.state == "authorized", sessions.c.state.in_(sorted(OVER)))
         async with self._host.read() as connection:
             found = await connection.execute(
                 select(payments)
                 .join(sessions, sessions.c.id == payments.c.session)
-                .where(payments.c.next_at <= self._host.now(), or_(under_way, for_nothing))
+                .where(payments.c.next_at <= self._host.now(), or_(under_way, for_nothing, told))
                 .order_by(payments.c.next_at)
                 .limit(BATCH)
             )
@@ -85,7 +87,9 @@ class Watch:
         session, _ = await self._sessions.find(payment.session)
         wanted = session.payment == payment.id and session.state == "pending"
         try:
-            if payment.state == "authorized" or not wanted:
+            if payment.state in SETTLED:
+                await self._payments.look(payment)
+            elif payment.state == "authorized" or not wanted:
                 await self._payments.let_go(payment)
             elif payment.reference is None:
                 await self._payments.ask(session, payment)  # with the same key: it is done once

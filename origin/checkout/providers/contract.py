@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -120,15 +120,46 @@ class Charge:
     action: Action | None = None
     reason: str = ""
     card: Card | None = None  # with which it is paid, once that is known
+    settled_as: str = ""  # its name of the money taken, by which disputes speak of it
+    fee: int = 0  # all that it kept of it, where it says so in the payment's currency
+
+
+DisputeState = Literal["inquiry", "opened", "lost", "won"]
+PayoutState = Literal["pending", "paid", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A buyer's bank wants money back: an inquiry moves none yet, an open claim has taken it."""
+
+    reference: str
+    state: DisputeState
+    amount: Money
+    fee: int = 0  # all that the provider charges for it, in the same currency
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """What a provider pays out to the shop's bank."""
+
+    reference: str
+    state: PayoutState
+    amount: Money
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What an event is about. With a `charge` the event proves it; without, the provider must be asked."""
+    """What an event is about. With a `charge` the event proves it; without, the provider must be asked.
+
+    `reference` is the provider's name of the payment, or of the money that it took.
+    """
 
     payment: str | None = None
     reference: str | None = None
     charge: Charge | None = None
+    dispute: Dispute | None = None
+    payout: Payout | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from origin.checkout.providers.contract import (
     Action,
     Charge,
     Declined,
+    Dispute,
+    DisputeState,
     Notice,
     Order,
     ProviderDefaults,
@@ -134,6 +136,10 @@ class PayPal(ProviderDefaults):
         about = event.get("resource")
         if not isinstance(about, dict):
             return None
+        if "dispute_id" in about:
+            money_taken = about.get("disputed_transactions") or [{}]
+            reference = str(money_taken[0].get("seller_transaction_id", ""))
+            return Notice(reference=reference, dispute=_dispute(about))
         units = about.get("purchase_units") or [{}]
         payment = about.get("custom_id") or units[0].get("custom_id")
         return Notice(str(payment)) if payment else None
@@ -158,7 +164,11 @@ class PayPal(ProviderDefaults):
             if one["status"] == "COMPLETED"
         )
         if taken:
-            return Charge(reference, "paid", Money(captured, currency), refunded)
+            fee = sum(_fee(one, currency) for one in taken)
+            settled_as = str(taken[0]["id"])
+            return Charge(
+                reference, "paid", Money(captured, currency), refunded, settled_as=settled_as, fee=fee
+            )
         if any(one["status"] == "CREATED" for one in payments.get("authorizations") or []):
             return Charge(reference, "authorized", Money(0, currency))
         if known["status"] == "VOIDED":
@@ -190,6 +200,25 @@ class PayPal(ProviderDefaults):
         except requests.RequestException as error:
             raise silence(error) from error
         return _document(answer.text)
+
+
+def _fee(capture: Mapping[str, Any], currency: str) -> int:
+    match capture:
+        case {"seller_receivable_breakdown": {"paypal_fee": {"value": str(value), "currency_code": said}}}:
+            return money(value, currency).minor if said == currency else 0
+        case _:
+            return 0
+
+
+def _dispute(known: Mapping[str, Any]) -> Dispute:
+    amount = known["dispute_amount"]
+    state: DisputeState = "inquiry" if known.get("dispute_life_cycle_stage") == "INQUIRY" else "opened"
+    if known.get("status") == "RESOLVED":
+        outcome = (known.get("dispute_outcome") or {}).get("outcome_code")
+        state = "lost" if outcome in ("RESOLVED_BUYER_FAVOUR", "ACCEPTED") else "won"
+    currency = str(amount["currency_code"])
+    reason = str(known.get("reason", ""))
+    return Dispute(str(known["dispute_id"]), state, money(amount["value"], currency), reason=reason)
 
 
 def _document(text: str) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from origin.checkout.providers.contract import (
     Charge,
     Code,
     Declined,
+    Dispute,
     Notice,
     Order,
+    Payout,
     ProviderDefaults,
     Redirect,
     Tools,
@@ -99,11 +101,16 @@ class Sandbox(ProviderDefaults):
         return charge_of(listed["payments"][0]) if listed["payments"] else None
 
     def parse(self, event: Mapping[str, Any]) -> Notice | None:
-        data = event.get("data")
-        if not isinstance(data, dict) or "payment" not in data:
-            return None
-        charge = charge_of(data)
-        return Notice(str(data["payment"]), charge.reference, charge)
+        data: Mapping[str, Any] = event.get("data") or {}
+        match data:
+            case {"payout": dict(known)}:
+                amount = Money(int(known["amount"]), str(known["currency"]))
+                return Notice(payout=Payout(str(known["id"]), known["state"], amount))
+            case {"payment": payment}:
+                charge = charge_of(data)
+                return Notice(str(payment), charge.reference, charge, _dispute(data))
+            case _:
+                return None
 
     async def _do(self, path: str, asked: Mapping[str, Any], key: str) -> Charge:
         fields = {**self._fields, "Idempotency-Key": key}
@@ -122,9 +129,18 @@ def charge_of(document: Mapping[str, Any]) -> Charge:
             refunded=int(document["refunded"]),
             action=_action(document.get("action")),
             card=_card(document.get("card")),
+            fee=int(document.get("fee", 0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Declined(f"its payment can't be read: {error}") from error
+
+
+def _dispute(document: Mapping[str, Any]) -> Dispute | None:
+    known = document.get("dispute")
+    if known is None:
+        return None
+    amount = Money(int(known["amount"]), str(document["currency"]))
+    return Dispute(str(known["id"]), known["state"], amount, int(known.get("fee", 0)))
 
 
 def _card(document: Mapping[str, Any] | None) -> Card | None:

@@ -14,10 +14,14 @@ from origin.checkout.providers.contract import (
     Action,
     Charge,
     Declined,
+    Dispute,
+    DisputeState,
     Fields,
     Hosted,
     Notice,
     Order,
+    Payout,
+    PayoutState,
     ProviderDefaults,
     Redirect,
     Tools,
@@ -34,6 +38,8 @@ SOONEST, LATEST = 1_860, 86_400  # seconds that a hosted page can be paid, by St
 ODD = frozenset({"ISK", "UGX", "MGA"})  # currencies whose minor units are others than ISO 4217's
 PARTS = ("https://*.js.stripe.com",)  # where its script has parts of itself
 CHALLENGES = "https://hooks.stripe.com"  # 3-D Secure
+DISPUTES: Mapping[str, DisputeState] = {"won": "won", "lost": "lost"}
+PAYOUTS: Mapping[str, PayoutState] = {"paid": "paid", "failed": "failed", "canceled": "failed"}
 LOCALES = {"id": "id", "en": "en"}
 
 
@@ -152,6 +158,11 @@ class Stripe(ProviderDefaults):
 
     def parse(self, event: Mapping[str, Any]) -> Notice | None:
         about = event.get("data", {}).get("object", {})
+        match about:
+            case {"object": "dispute", "payment_intent": str(intent)}:
+                return Notice(reference=intent, dispute=_dispute(about))
+            case {"object": "payout", "automatic": bool()}:
+                return Notice(payout=_payout(about))
         payment = about.get("metadata", {}).get(MARK) if isinstance(about, dict) else None
         if not payment:
             return None  # another business of the same account
@@ -162,7 +173,7 @@ class Stripe(ProviderDefaults):
         return self._charge(await self._session(reference))
 
     async def _session(self, reference: str) -> Any:
-        wanted = {"expand": ["payment_intent.latest_charge"]}
+        wanted = {"expand": ["payment_intent.latest_charge.balance_transaction"]}
         return await self._ask(self._client.v1.checkout.sessions.retrieve, reference, wanted)
 
     async def _intent(self, reference: str) -> str:
@@ -178,7 +189,14 @@ class Stripe(ProviderDefaults):
         charge = None if intent is None else intent.latest_charge
         refunded = 0 if charge is None or isinstance(charge, str) else charge.amount_refunded
         return Charge(
-            known.id, _signal(known, intent), captured, refunded, _action(known), card=_card(charge)
+            known.id,
+            _signal(known, intent),
+            captured,
+            refunded,
+            _action(known),
+            card=_card(charge),
+            settled_as="" if intent is None else intent.id,
+            fee=_fee(charge, known.currency),
         )
 
     async def _ask(self, call: Callable[..., Any], *words: Any) -> Any:
@@ -225,6 +243,34 @@ def _card(charge: Any) -> Card | None:
             return Card(str(fingerprint or ""), str(country or ""))
         case _:
             return None
+
+
+def _fee(charge: Any, currency: str) -> int:
+    """What Stripe kept, once that is known; nothing where it settles in another currency."""
+    if charge is None or isinstance(charge, str):
+        return 0
+    match charge.to_dict():
+        case {"balance_transaction": {"fee": int(fee), "currency": settled}} if settled == currency:
+            return fee
+        case _:
+            return 0
+
+
+def _dispute(known: Mapping[str, Any]) -> Dispute:
+    currency, status = str(known["currency"]), str(known["status"])
+    moved = known.get("balance_transactions") or []
+    return Dispute(
+        reference=str(known["id"]),
+        state="inquiry" if status.startswith("warning_") else DISPUTES.get(status, "opened"),
+        amount=Money(int(known["amount"]), currency.upper()),
+        fee=sum(int(one["fee"]) for one in moved if one["currency"] == currency),
+        reason=str(known.get("reason") or ""),
+    )
+
+
+def _payout(known: Mapping[str, Any]) -> Payout:
+    state = PAYOUTS.get(str(known["status"]), "pending")
+    return Payout(str(known["id"]), state, Money(int(known["amount"]), str(known["currency"]).upper()))
 
 
 def _keyed(key: str) -> dict[str, str]:

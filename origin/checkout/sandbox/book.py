@@ -178,12 +178,22 @@ class Book:
     def _told(self, id: str, now: float, hook_at: float) -> dict[str, Any]:
         with closing(self._database.execute("SELECT * FROM payments WHERE id = ?", (id,))) as found:
             shown = _shown(found.fetchone())
+        self.announce(f"payment.{shown['state']}", shown, now, hook_at)
+        return shown
+
+    def tell(self, id: str, more: Mapping[str, Any], now: float, hook_at: float) -> dict[str, Any]:
+        """Tells of a payment with `more` beside it. Raises Wrong."""
+        told = {**self.find(id, now), **more}
+        self.announce("payment.told", told, now, hook_at)
+        return told
+
+    def announce(self, kind: str, data: Mapping[str, Any], now: float, hook_at: float) -> None:
+        """A webhook to send."""
         event = f"evt_{secrets.token_hex(12)}"
-        body = {"id": event, "type": f"payment.{shown['state']}", "at": now, "data": shown}
+        body = {"id": event, "type": kind, "at": now, "data": data}
         self._database.execute(
             "INSERT INTO hooks (id, body, next_at) VALUES (?,?,?)", (event, json.dumps(body), hook_at)
         )
-        return shown
 
 
 class _Transaction:

@@ -53,6 +53,8 @@ class Sandbox:
                 web.post("/v1/payments/{id}/cancel", self._doing(self._cancel)),
                 web.post("/v1/payments/{id}/refunds", self._doing(self._refund)),
                 web.post("/v1/payments/{id}/pay", self._api(self._pay)),
+                web.post("/v1/payments/{id}/disputes", self._api(self._dispute)),
+                web.post("/v1/payouts", self._api(self._pay_out)),
                 web.get("/v1/totals", self._api(self._totals)),
                 web.put("/v1/behaviour", self._api(self._behave)),
                 web.get("/pay/{id}", self._page),
@@ -155,10 +157,21 @@ class Sandbox:
         """What a bank does when somebody transferred or scanned: paid, or failed."""
         said = _document(await request.read())
         outcome, id = str(said.get("outcome", "paid")), request.match_info["id"]
-        if "card" in said:
-            self._book.note(id, {"card": said["card"]})
+        self._book.note(id, {name: said[name] for name in ("card", "fee") if name in said})
         paid = self._book.finish(id, outcome, *self._moments())
         return web.json_response(paid)
+
+    async def _dispute(self, request: web.Request) -> web.Response:
+        """What a buyer's bank says: {"id", "state", "amount", "fee"}."""
+        said = _document(await request.read())
+        told = self._book.tell(request.match_info["id"], {"dispute": said}, *self._moments())
+        return web.json_response(told)
+
+    async def _pay_out(self, request: web.Request) -> web.Response:
+        """What reaches the shop's bank: {"id", "state", "amount", "currency"}."""
+        said = {"payout": _document(await request.read())}
+        self._book.announce("payout", said, *self._moments())
+        return web.json_response(said)
 
     async def _totals(self, _request: web.Request) -> web.Response:
         return web.json_response({**self._book.totals(), "waiting_hooks": self._book.waiting()})
