@@ -32,7 +32,9 @@ from origin.tracking.parcels.scans import (
     status_of,
 )
 from origin.tracking.plugin import Tracking
+from tests.origin.ledger.books import ENGINES, database_url
 from tests.origin.standing import NOON, Clock, running
+from tests.origin.tracking.stockrooms import open_stockroom
 
 SECRET = "whsec_" + base64.b64encode(b"thirty-two bytes for the tests!!").decode()
 EZ = "EZ1000000001"
@@ -181,6 +183,21 @@ async def test_what_comes_before_the_parcel_waits_for_it_and_what_cannot_be_read
         assert await desk.left("event") == ["parcel.moved"], "once, with all that waited"
         assert await desk.orphans() == [unreadable]
         assert await desk.counted() == {"unexpected": 0.0, "unreadable": 1.0}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_what_waited_is_given_once_on_each_database(engine: str, tmp_path: Path) -> None:
+    with database_url(engine) as url:
+        async with open_stockroom(tmp_path, url) as room:
+            plugin = room.origin.plugins["tracking"]
+            assert isinstance(plugin, Tracking)
+            for document in (easypost(SENT), easypost(SENT, OUT), easypost(("x", "\0", "\0"))):
+                async with room.origin.database.write() as connection:
+                    await plugin.parcels.take("easypost", connection, document)
+            number = await plugin.parcels.expect("easypost", EZ)
+            assert await plugin.parcels.expect("easypost", EZ) == number
+            assert [len(one["problem"]) > 0 for one in await plugin.parcels.orphans.listed(9)] == [True]
+            assert await room.purged() == [f"parcel-{number}"]
 
 
 async def test_a_word_that_nobody_knows_is_kept_and_alarmed(
