@@ -100,7 +100,7 @@ async def test_one_line_to_control_and_a_receipt_when_all_workers_have_applied(t
             )
             assert (await call.heard("reply"))["body"]["entries"] >= 1
             await call.say({"type": "command", "id": 2, "verb": "color", "body": {}})
-            assert "expected explain or dry-run" in (await call.heard("reply", 2))["error"]
+            assert "expected explain, dry-run or hooks" in (await call.heard("reply", 2))["error"]
 
             # one is killed as an event comes, one hangs as the next does: nobody waits for the dead
             version = "three"
