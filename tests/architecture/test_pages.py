@@ -41,7 +41,7 @@ INLINE = re.compile(r"`(make [a-z]+|tepi [a-z][^`]*)`")
 TASKS = (
     "getting-started", "operate/first-fleet", "operate/add-a-node", "operate/upgrading", "operate/backup",
     "operate/roll-out", "operate/losing-control", "operate/losing-a-pop", "operate/kubernetes",
-    "purge", "explain-a-miss", "platforms", "cache-rules", "site-rules", "social-cards",
+    "purge", "explain-a-miss", "platforms", "cache-rules", "site-rules", "social-cards", "feeds",
     "dns-and-geoip", "dns-zones", "limits-and-access", "logs-and-metrics", "esi", "large-files",
     "shared-pages", "tls", "running-control", "people", "settings", "dependencies",
     "webhooks", "checkout", "ledger", "risk", "p2p-relay", "p2p-moderation", "peer-to-peer",
