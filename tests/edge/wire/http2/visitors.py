@@ -135,8 +135,8 @@ class Visitor:
                 self._take(event)
             if self.h2.state_machine.state is ConnectionState.CLOSED:  # to h2; what began is still answered
                 self.h2.state_machine.state = ConnectionState.CLIENT_OPEN
-        with contextlib.suppress(ConnectionError):
-            self.flush()
+            with contextlib.suppress(ConnectionError):
+                self.flush()  # frame by frame: on GOAWAY h2 forgets what it has not been asked for yet
 
     def _take(self, event: events.Event) -> None:
         answer = self.answers.setdefault(getattr(event, "stream_id", None) or 0, Heard())
